@@ -1,0 +1,54 @@
+"""
+The pure protocol: no socket, thread, clock or random in here. Bytes in, facts out.
+
+This face is all that the rest of the library may import.
+"""
+
+from __future__ import annotations
+
+from .assembler import Fragment
+from .closing import Action, Input, Phase, render_table
+from .frames import MAX_CONTROL_PAYLOAD
+from .handshake import (
+    SAME_ORIGIN,
+    Origins,
+    SelectSubprotocol,
+    build_request,
+    build_response,
+    check_request,
+    check_response,
+    checked_subprotocols,
+)
+from .headers import Headers, HeadersLike, is_token, redacted
+from .http11 import Request, RequestReader, Response, ResponseReader
+from .protocol import Fact, Ping, Pong, Protocol, validated_close
+
+__all__ = [
+    "MAX_CONTROL_PAYLOAD",
+    "SAME_ORIGIN",
+    "Action",
+    "Fact",
+    "Fragment",
+    "Headers",
+    "HeadersLike",
+    "Input",
+    "Origins",
+    "Phase",
+    "Ping",
+    "Pong",
+    "Protocol",
+    "Request",
+    "RequestReader",
+    "Response",
+    "ResponseReader",
+    "SelectSubprotocol",
+    "build_request",
+    "build_response",
+    "check_request",
+    "check_response",
+    "checked_subprotocols",
+    "is_token",
+    "redacted",
+    "render_table",
+    "validated_close",
+]

@@ -1,0 +1,200 @@
+"""
+The frame codec in pure Python: bytes to frames and frames to bytes (RFC 6455 section 5.2).
+
+The hot path is an unfragmented data message that has arrived whole: it comes out as a finished
+``str`` or ``bytes``. Everything else comes out as a Frame for others to judge. Nothing is allocated
+by a declared length: what has arrived of a long data frame is passed on piece by piece.
+"""
+
+from __future__ import annotations
+
+from typing import Union
+
+from ..codes import Opcode
+from ..exceptions import MessageTooBig, ProtocolError
+from .frames import Frame, check_header, invalid_text
+
+Item = Union[str, bytes, Frame, ProtocolError]
+
+_CONT = int(Opcode.CONT)
+
+
+def apply_mask(data: bytes | bytearray | memoryview, key: bytes) -> bytes:
+    """Mask or unmask: XOR each byte with the 4-byte key, repeated (RFC 6455 section 5.3)."""
+    size = len(data)
+    repeated = (key * (size // 4 + 1))[:size]
+    return (int.from_bytes(data, "little") ^ int.from_bytes(repeated, "little")).to_bytes(
+        size, "little"
+    )
+
+
+def encode_header(
+    opcode: int, size: int, mask_key: bytes | None, fin: bool = True, rsv1: bool = False
+) -> bytes:
+    """Return the header of a frame; with a mask key it ends with that key."""
+    first = opcode | (0x80 if fin else 0) | (0x40 if rsv1 else 0)
+    mask_bit = 0 if mask_key is None else 0x80
+    if size <= 125:
+        header = bytes((first, mask_bit | size))
+    elif size <= 0xFFFF:
+        header = bytes((first, mask_bit | 126)) + size.to_bytes(2, "big")
+    else:
+        header = bytes((first, mask_bit | 127)) + size.to_bytes(8, "big")
+    return header if mask_key is None else header + mask_key
+
+
+def encode_frame(
+    opcode: int,
+    payload: bytes | bytearray | memoryview,
+    mask_key: bytes | None,
+    fin: bool = True,
+    rsv1: bool = False,
+) -> bytes:
+    """Return one frame as one piece of bytes; a mask key (4 bytes) is what a client must give."""
+    header = encode_header(opcode, len(payload), mask_key, fin, rsv1)
+    return header + (payload if mask_key is None else apply_mask(payload, mask_key))
+
+
+class FrameDecoder:
+    """
+    Decodes the peer's byte stream, cut anywhere, into items.
+
+    Not thread-safe. After a ProtocolError it is dead and swallows all input.
+
+    Attributes:
+        whole: whether the last batch held nothing but finished messages.
+    """
+
+    def __init__(self, expect_mask: bool, max_size: int | None) -> None:
+        self._expect_mask = expect_mask
+        self._max_size = max_size
+        self._buffer = b""  # the beginning of a header, or of a short frame
+        self._dead = False
+        self.whole = True
+        # The data frame whose payload is still arriving:
+        self._left = 0  # bytes of it yet to come
+        self._opcode = 0
+        self._fin = False
+        self._key: bytes | None = None  # rotated to where the next byte of payload is
+
+    def feed(self, data: bytes) -> list[Item]:
+        """
+        Take the next bytes of the stream; return what they complete, in order.
+
+        Items are messages (str, bytes), Frames, and at the very end perhaps a ProtocolError: the
+        rule that the peer broke. All that came before it is valid.
+        """
+        items: list[Item] = []
+        self.whole = True
+        if self._dead:
+            return items
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        position = self._continue_frame(data, items) if self._left else 0
+        try:
+            while position < len(data):
+                after = self._read_frame(data, position, items)
+                if after is None:
+                    self._buffer = data[position:]
+                    break
+                position = after
+        except ProtocolError as exc:
+            self._dead = True
+            self.whole = False
+            items.append(exc)
+        return items
+
+    def _read_frame(self, data: bytes, position: int, items: list[Item]) -> int | None:
+        """Decode the frame that starts here; return where it ends, or None to wait for more."""
+        available = len(data) - position
+        if available < 2:
+            return None
+        first = data[position]
+        second = data[position + 1]
+        if (first != 0x81 and first != 0x82) or (second >= 0x80) is not self._expect_mask:
+            problem = check_header(first, second, self._expect_mask)
+            if problem is not None:
+                raise ProtocolError(problem)
+        header = 2
+        size = second & 0x7F
+        if size >= 126:
+            header = 4 if size == 126 else 10
+            if available < header:
+                return None
+            size = self._long_size(size, data[position + 2 : position + header])
+        opcode = first & 0x0F
+        if self._max_size is not None and size > self._max_size and opcode < 8:
+            raise MessageTooBig(size, self._max_size)
+        key = None
+        if self._expect_mask:
+            if available < header + 4:
+                return None
+            key = data[position + header : position + header + 4]
+            header += 4
+        start = position + header
+        if available < header + size:
+            return self._begin_frame(first, size, key, data, start, items)
+        payload = data[start : start + size]
+        if key is not None:
+            payload = apply_mask(payload, key)
+        if first == 0x82:
+            items.append(payload)
+        elif first == 0x81:
+            items.append(_decode_text(payload))
+        else:
+            self.whole = False
+            items.append(Frame(opcode, payload, first >= 0x80))
+        return start + size
+
+    @staticmethod
+    def _long_size(marker: int, field: bytes) -> int:
+        """Read a 16-bit or 64-bit payload length (RFC 6455 section 5.2)."""
+        size = int.from_bytes(field, "big")
+        # "the minimal number of bytes MUST be used to encode the length"
+        if size <= (125 if marker == 126 else 0xFFFF):
+            raise ProtocolError(f"length {size} is not encoded in the fewest bytes (5.2)")
+        # "the most significant bit MUST be 0"
+        if size >= 1 << 63:
+            raise ProtocolError(f"length {size} has its most significant bit set (5.2)")
+        return size
+
+    def _begin_frame(
+        self,
+        first: int,
+        size: int,
+        key: bytes | None,
+        data: bytes,
+        start: int,
+        items: list[Item],
+    ) -> int | None:
+        """Pass on the beginning of a data frame; wait for the rest of a control frame."""
+        opcode = first & 0x0F
+        if opcode >= 8 or start == len(data):
+            return None
+        self._opcode, self._fin, self._key, self._left = opcode, first >= 0x80, key, size
+        return self._continue_frame(data, items, start)
+
+    def _continue_frame(self, data: bytes, items: list[Item], start: int = 0) -> int:
+        """Pass on what has arrived of the unfinished data frame; return where it ends."""
+        payload = data[start : start + self._left] if start or len(data) > self._left else data
+        self._left -= len(payload)
+        end = not self._left
+        self.whole = False
+        taken = len(payload)
+        if self._key is not None:
+            key = self._key
+            payload = apply_mask(payload, key)
+            turn = taken % 4
+            self._key = key[turn:] + key[:turn]
+        items.append(Frame(self._opcode, payload, self._fin and end, end=end))
+        self._opcode = _CONT
+        return start + taken
+
+
+def _decode_text(payload: bytes) -> str:
+    """Decode a whole text message."""
+    try:
+        return payload.decode()
+    except UnicodeDecodeError as exc:
+        raise invalid_text(exc) from None

@@ -1,0 +1,323 @@
+"""
+The two HTTP/1.1 messages of an opening handshake, read and written by h11.
+
+One exchange a connection: a request, an answer, and whatever follows belongs to WebSocket.
+"""
+
+from __future__ import annotations
+
+import http
+import re
+
+import h11
+
+from ..exceptions import InvalidMessage
+from .headers import Headers, HeadersLike
+
+MAX_LINE = 8 * 1024  # bytes of a request line
+MAX_HEAD = 32 * 1024  # bytes of all that comes before the body, interim responses included
+MAX_HEADERS = 128  # header fields of one message
+MAX_BODY = 64 * 1024  # bytes kept of a refusal's body
+
+_PIECE = 1024  # bytes of a body that h11 gets at a time, and of a line between its chunks
+
+_BLANK_LINE = re.compile(rb"\n\r?\n")
+_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]")
+
+
+class Request:
+    """
+    The client's half of the opening handshake.
+
+    Attributes:
+        path: the request target, with its query: ``"/chat?room=1"``.
+        headers: the header fields.
+        method: ``"GET"`` for every WebSocket.
+        http_version: ``"1.1"`` for every WebSocket.
+        username: who was let in by ``basic_auth``, or ``None``.
+    """
+
+    __slots__ = ("headers", "http_version", "method", "path", "username")
+
+    def __init__(
+        self,
+        path: str,
+        headers: HeadersLike | None = None,
+        method: str = "GET",
+        http_version: str = "1.1",
+    ) -> None:
+        self.path = path
+        self.headers = Headers(headers)
+        self.method = method
+        self.http_version = http_version
+        self.username: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.path} {self.headers!r}>"
+
+
+class Response:
+    """
+    An HTTP answer: the server's half of the opening handshake, or a refusal.
+
+    Attributes:
+        status: the HTTP status code.
+        headers: the header fields.
+        body: the body; for a status of 400 and above without one, one line that names the status.
+    """
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(
+        self, status: int, headers: HeadersLike | None = None, body: str | bytes | None = None
+    ) -> None:
+        self.status = status
+        self.headers = Headers(headers)
+        if body is None:
+            body = f"{status} {self.reason}\n" if status >= 400 else b""
+        if isinstance(body, str):
+            body = body.encode()
+            if "Content-Type" not in self.headers:
+                self.headers.add("Content-Type", "text/plain; charset=utf-8")
+        self.body = body
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase that belongs to the status."""
+        try:
+            return http.HTTPStatus(self.status).phrase
+        except ValueError:
+            return ""
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.headers!r}>"
+
+
+class _Head:
+    """
+    Watches the head of a message on its way to h11.
+
+    h11 limits a head only while it is incomplete, and takes time quadratic in a run of spaces to
+    refuse a control character behind it.
+    """
+
+    def __init__(self) -> None:
+        self._size = 0  # of all heads so far: interim responses count too
+        self._tail = b""  # the last bytes that passed; a blank line may have begun in them
+
+    def split(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return what of the data belongs to the head, and what lies behind its blank line."""
+        seen = self._tail + data
+        blank = _BLANK_LINE.search(seen)
+        end = len(seen) if blank is None else blank.end()
+        size = end - len(self._tail)
+        self._size += size
+        if self._size > MAX_HEAD:
+            raise InvalidMessage(f"head of over {MAX_HEAD} bytes", 431)
+        if _CONTROL.search(seen, 0, end):
+            raise InvalidMessage("control character in the head")
+        self._tail = seen[-2:] if blank is None else b""
+        return data[:size], data[size:]
+
+
+class RequestReader:
+    """The server's end: reads one request, writes one response."""
+
+    def __init__(self) -> None:
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._head = _Head()
+        self._line = 0  # bytes of the request line so far, or -1 when it is complete
+        self._method = ""
+
+    def receive(self, data: bytes) -> Request | None:
+        """
+        Take bytes from the client (``b""``: end of stream); return the request once it is whole.
+
+        Raises:
+            InvalidMessage: not HTTP, over a limit, or cut off; ``status`` says how to answer.
+        """
+        if self._line >= 0:
+            self._check_line(data)
+        self._head.split(data)
+        try:
+            self._http.receive_data(data)
+            event = self._http.next_event()
+        except h11.RemoteProtocolError as exc:
+            raise InvalidMessage(
+                f"bad HTTP request: {_unquoted(exc)}", exc.error_status_hint
+            ) from None
+        if event is h11.NEED_DATA:
+            return None
+        if not isinstance(event, h11.Request):
+            raise InvalidMessage("the client closed the connection before its request was complete")
+        self._method = event.method.decode("ascii")
+        return Request(
+            event.target.decode("ascii"),
+            _checked_headers(event),
+            self._method,
+            event.http_version.decode("ascii"),
+        )
+
+    def _check_line(self, data: bytes) -> None:
+        end = data.find(b"\n")
+        self._line += len(data) if end < 0 else end
+        if self._line > MAX_LINE:
+            raise InvalidMessage(f"request line of {self._line} bytes; limit {MAX_LINE}", 414)
+        if end >= 0:
+            self._line = -1
+
+    def respond(self, response: Response) -> bytes:
+        """Encode the answer. Anything but 101 is the last thing on the connection."""
+        headers = _encoded(response.headers)
+        try:
+            if response.status == 101:
+                # The client's body, of which there is none, must have been read to the end.
+                self._http.next_event()
+                return self._send(
+                    h11.InformationalResponse(
+                        status_code=101, headers=headers, reason=response.reason.encode()
+                    )
+                )
+            headers.append((b"Connection", b"close"))
+            if response.status != 204:  # RFC 9110 section 8.6: "MUST NOT"
+                headers.append((b"Content-Length", str(len(response.body)).encode()))
+            head = self._send(
+                h11.Response(
+                    status_code=response.status, headers=headers, reason=response.reason.encode()
+                )
+            )
+            bodiless = self._method == "HEAD" or response.status in (204, 304)
+            body = b"" if bodiless else self._send(h11.Data(data=response.body))
+            return head + body + self._send(h11.EndOfMessage())
+        except h11.LocalProtocolError as exc:
+            raise ValueError(f"{response!r} cannot be sent: {exc}") from None
+
+    def _send(self, event: h11.Event) -> bytes:
+        return self._http.send(event) or b""
+
+    def trailing(self) -> bytes:
+        """Return what came behind the request: the first frames."""
+        return bytes(self._http.trailing_data[0])
+
+
+class ResponseReader:
+    """The client's end: writes one request, reads one response."""
+
+    def __init__(self) -> None:
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self._head = _Head()
+        self._response: Response | None = None
+        self._body = bytearray()
+
+    def request(self, request: Request) -> bytes:
+        """
+        Encode the request.
+
+        Raises:
+            ValueError: its target or headers may not be sent.
+        """
+        try:
+            event = h11.Request(
+                method="GET", target=request.path.encode("ascii"), headers=_encoded(request.headers)
+            )
+            data = self._http.send(event) or b""
+            return data + (self._http.send(h11.EndOfMessage()) or b"")
+        except (h11.LocalProtocolError, UnicodeEncodeError) as exc:
+            raise ValueError(f"request for {request.path!r} cannot be sent: {exc}") from None
+
+    def receive(self, data: bytes) -> Response | None:
+        """
+        Take bytes from the server (``b""``: end of stream); return the response once it is whole.
+
+        A body is read to its end, but at most 64 KiB of it are kept.
+
+        Raises:
+            InvalidMessage: not HTTP, over a limit, or cut off.
+        """
+        try:
+            while self._response is None:
+                head, data = self._head.split(data)
+                self._http.receive_data(head)
+                response = self._next()
+                if not data:
+                    return response
+                if response is not None:
+                    self._http.receive_data(data)
+                    return response
+            return self._receive_body(data)
+        except h11.RemoteProtocolError as exc:
+            return self._cut_off(f"bad HTTP response: {_unquoted(exc)}")
+
+    def _receive_body(self, data: bytes) -> Response | None:
+        """Let h11 unwrap the body in small pieces: long lines between chunks cost too much."""
+        for start in range(0, len(data) or 1, _PIECE):
+            self._http.receive_data(data[start : start + _PIECE])
+            response = self._next()
+            if response is not None:
+                return response
+            if len(self._http.trailing_data[0]) > _PIECE:
+                return self._cut_off("endless line between the chunks of the body")
+        return None
+
+    def _next(self) -> Response | None:
+        """Take h11's events; return the response once it is whole."""
+        while True:
+            event = self._http.next_event()
+            if event in (h11.NEED_DATA, h11.PAUSED):
+                return None
+            response = self._take(event)
+            if response is not None:
+                return response
+
+    def _take(self, event: object) -> Response | None:
+        if isinstance(event, h11.InformationalResponse) and event.status_code != 101:
+            return None
+        if isinstance(event, (h11.InformationalResponse, h11.Response)):
+            self._response = Response(event.status_code, _checked_headers(event), b"")
+            return self._response if event.status_code == 101 else None
+        if isinstance(event, h11.Data):
+            self._body += event.data
+            return self._finished() if len(self._body) >= MAX_BODY else None
+        elif isinstance(event, h11.EndOfMessage):
+            return self._finished()
+        elif isinstance(event, h11.ConnectionClosed):
+            return self._cut_off("the server closed the connection before it answered")
+        return None
+
+    def _finished(self) -> Response:
+        assert self._response is not None
+        self._response.body = bytes(self._body[:MAX_BODY])
+        return self._response
+
+    def _cut_off(self, problem: str) -> Response:
+        """A refusal whose body is damaged or cut off is still a refusal."""
+        if self._response is None:
+            raise InvalidMessage(problem)
+        return self._finished()
+
+    def trailing(self) -> bytes:
+        """Return what came behind the response: the first frames."""
+        return bytes(self._http.trailing_data[0])
+
+
+def _unquoted(exc: h11.RemoteProtocolError) -> str:
+    """Return h11's words without the line that they quote: it may be long, or secret."""
+    return str(exc).partition(": bytearray(")[0]
+
+
+def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+def _checked_headers(
+    event: h11.Request | h11.Response | h11.InformationalResponse,
+) -> Headers:
+    """Take over h11's header fields, names as they were written, within our limit."""
+    if len(event.headers) > MAX_HEADERS:
+        raise InvalidMessage(f"{len(event.headers)} header fields; limit {MAX_HEADERS}", 431)
+    try:
+        return Headers(
+            [(n.decode("ascii"), v.decode("latin-1")) for n, v in event.headers.raw_items()]
+        )
+    except ValueError as exc:
+        raise InvalidMessage(str(exc)) from None

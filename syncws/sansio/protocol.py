@@ -1,0 +1,183 @@
+"""
+The protocol of one open connection, both roles: bytes in, facts out; calls in, bytes out.
+
+No socket, thread, clock or random here: masking keys come in as arguments. It has two halves that
+may be used at the same time. ``receive`` belongs to whoever reads the connection. Everything about
+its end (``step``, ``rcvd``, ``sent``) belongs to whoever holds the caller's one state lock.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Union
+
+from ..codes import CloseCode, Opcode, Role, State, may_be_sent
+from ..exceptions import Close, ProtocolError
+from .assembler import Assembler, Fragment
+from .closing import Action, Closing, Input, Phase
+from .codec import FrameDecoder, Item, encode_frame
+from .frames import MAX_CONTROL_PAYLOAD, MAX_REASON, Frame, close_payload, parse_close
+
+
+class Ping(NamedTuple):
+    """The peer wants a Pong with this payload (RFC 6455 section 5.5.2)."""
+
+    payload: bytes
+
+
+class Pong(NamedTuple):
+    """The peer answers a Ping, or just says that it is alive (RFC 6455 section 5.5.3)."""
+
+    payload: bytes
+
+
+Fact = Union[str, bytes, Fragment, Ping, Pong, Close, ProtocolError]
+
+
+class Protocol:
+    """
+    One connection after its opening handshake.
+
+    Attributes:
+        role: which end this is.
+        rcvd: the Close frame received, or ``None``.
+        sent: the Close frame sent, or ``None``.
+        frames_received: frames that arrived whole.
+    """
+
+    def __init__(
+        self, role: Role, max_size: int | None = None, max_fragments: int | None = None
+    ) -> None:
+        self.role = role
+        self.rcvd: Close | None = None
+        self.sent: Close | None = None
+        self.frames_received = 0
+        self._closing = Closing(role)
+        # RFC 6455 section 5.1: clients mask every frame, servers none.
+        self._decoder = FrameDecoder(role is Role.SERVER, max_size)
+        self._assembler = Assembler(max_size, max_fragments)
+        self._ended = False
+
+    # The reader's half.
+
+    def receive(self, data: bytes) -> tuple[list[Fact], bool]:
+        """
+        Take bytes from the peer; return what they mean, in order, and whether all is messages.
+
+        A Close or a ProtocolError is the last fact there will ever be: "After sending a control
+        frame indicating the connection should be closed, a peer does not send any further data"
+        (section 1.4). What comes behind it is not looked at.
+        """
+        if self._ended:
+            return [], False
+        items = self._decoder.feed(data)
+        if self._decoder.whole and not self._assembler.active:
+            self.frames_received += len(items)
+            return items, True  # type: ignore[return-value]  # all str or bytes
+        facts: list[Fact] = []
+        for item in items:
+            try:
+                facts.append(self._judge(item))
+            except ProtocolError as exc:
+                facts.append(exc)
+            if isinstance(facts[-1], (Close, ProtocolError)):
+                self._ended = True
+                break
+        return facts, False
+
+    def _judge(self, item: Item) -> Fact:
+        """Say what one decoded item means; raise ProtocolError if it breaks a rule."""
+        if isinstance(item, Frame):
+            self.frames_received += item.end
+            if item.opcode == Opcode.PING:
+                return Ping(item.payload)
+            if item.opcode == Opcode.PONG:
+                return Pong(item.payload)
+            if item.opcode == Opcode.CLOSE:
+                return parse_close(item.payload)
+            return self._assembler.add(item)
+        if isinstance(item, ProtocolError):
+            raise item
+        self.frames_received += 1
+        self._assembler.check_may_begin()
+        return item
+
+    # The end of the connection.
+
+    @property
+    def phase(self) -> Phase:
+        """How far the end of the connection has come."""
+        return self._closing.phase
+
+    @property
+    def state(self) -> State:
+        """The state in the RFC's words: OPEN, CLOSING or CLOSED."""
+        return self._closing.state
+
+    def close_called(self, close: Close) -> tuple[Action, ...]:
+        """We want to close."""
+        return self._step(Input.CLOSE_CALLED, close)
+
+    def close_received(self, close: Close) -> tuple[Action, ...]:
+        """The peer's Close arrived: it is answered with the same code (section 5.5.1)."""
+        self.rcvd = close
+        return self._step(Input.CLOSE_RECEIVED, Close(close.code))
+
+    def rule_broken(self, error: ProtocolError) -> tuple[Action, ...]:
+        """The peer broke a rule."""
+        return self._step(Input.RULE_BROKEN, Close(error.code, _cut(str(error))))
+
+    def peer_silent(self, reason: str) -> tuple[Action, ...]:
+        """The peer does not answer Pings."""
+        return self._step(Input.PEER_SILENT, Close(CloseCode.INTERNAL_ERROR.value, _cut(reason)))
+
+    def step(self, happened: Input) -> tuple[Action, ...]:
+        """Something happened that needs no words."""
+        return self._closing.step(happened)
+
+    def _step(self, happened: Input, close: Close) -> tuple[Action, ...]:
+        actions = self._closing.step(happened)
+        if Action.SEND_CLOSE in actions:
+            self.sent = close
+        return actions
+
+    # Sending.
+
+    def close_frame(self, mask_key: bytes) -> bytes:
+        """Encode the Close frame for ``sent``."""
+        assert self.sent is not None
+        code = self.sent.code if may_be_sent(self.sent.code) else None
+        return self.encode(Opcode.CLOSE, close_payload(code, self.sent.reason), mask_key)
+
+    def control_frame(self, opcode: Opcode, payload: bytes, mask_key: bytes) -> bytes:
+        """
+        Encode a Ping or Pong.
+
+        Raises:
+            ValueError: the payload is over 125 bytes.
+        """
+        if len(payload) > MAX_CONTROL_PAYLOAD:
+            raise ValueError(
+                f"{opcode.name} payload of {len(payload)} bytes; limit {MAX_CONTROL_PAYLOAD}"
+            )
+        return self.encode(opcode, payload, mask_key)
+
+    def encode(
+        self,
+        opcode: int,
+        payload: bytes | bytearray | memoryview,
+        mask_key: bytes,
+        fin: bool = True,
+    ) -> bytes:
+        """Encode any frame; the mask key is used by clients only."""
+        return encode_frame(opcode, payload, mask_key if self.role is Role.CLIENT else None, fin)
+
+
+def validated_close(code: int, reason: str) -> Close:
+    """Return the Close that close() was asked for; raise ValueError if it may not be sent."""
+    close_payload(code, reason)
+    return Close(code, reason)
+
+
+def _cut(reason: str) -> str:
+    """Shorten a reason to what fits into a Close frame, whole characters only."""
+    return reason.encode()[:MAX_REASON].decode(errors="ignore")
