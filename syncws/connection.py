@@ -1,0 +1,393 @@
+"""
+The object that users hold: one WebSocket connection, client or server, used by blocking calls.
+
+The waist of the library: below it the engine, above it the doors that open connections. What users
+hand in is checked and brought into one form here.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import logging
+import os
+import uuid
+import warnings
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import NamedTuple, TypeVar
+
+from .codes import CloseCode, Opcode, Role, State
+from .deadline import Deadline, wait
+from .engine import Engine
+from .exceptions import ConnectionClosedOK
+from .options import Options
+from .outgoing import DataLike, as_content, as_fragments
+from .pings import Waiter
+from .recvqueue import Message, QueueClosed
+from .sansio import Request, Response, validated_close
+from .transport import Transport
+
+C = TypeVar("C", bound="Connection")
+
+
+class Stats(NamedTuple):
+    """
+    What went through a connection so far. Bytes are those of frames, headers included.
+
+    ``queued`` is the number of messages that wait to be received now.
+    """
+
+    messages_sent: int
+    messages_received: int
+    frames_sent: int
+    frames_received: int
+    bytes_sent: int
+    bytes_received: int
+    queued: int
+
+
+class Connection:
+    """
+    An open WebSocket connection; ``connect()`` and ``ThreadingServer`` make them.
+
+    Every method may be called from any thread at any time, and every blocking call ends when its
+    timeout lapses or the connection does. As a context manager it closes at the end of the block,
+    with 1000, or with 1011 on an exception. As an iterator it yields messages until it is closed
+    normally.
+
+    Timeouts are seconds; ``None`` waits for ever unless the method names an option, 0 does not
+    wait. A lapsed timeout raises the builtin ``TimeoutError``.
+
+    Attributes:
+        role: ``Role.CLIENT`` or ``Role.SERVER``.
+        request: the client's half of the opening handshake.
+        response: the server's half.
+        subprotocol: the subprotocol agreed on, or ``None``.
+        local_address, remote_address: as of ``socket.getsockname()`` and ``getpeername()``.
+        logger: ``syncws.client`` or ``syncws.server``, unless another was given.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        role: Role,
+        request: Request,
+        response: Response,
+        options: Options,
+        logger: logging.Logger | None = None,
+    ) -> None:
+        self.role = role
+        self.request = request
+        self.response = response
+        self.subprotocol = response.headers.get("Sec-WebSocket-Protocol")
+        self.logger = logger or logging.getLogger(f"syncws.{role.value}")
+        self.local_address = transport.sock.getsockname()
+        self.remote_address = transport.sock.getpeername()
+        self._options = options
+        self._engine = Engine(transport, role, options, self.logger)
+        self._id: uuid.UUID | None = None
+
+    def _start(self, trailing: bytes) -> None:
+        """Begin to read, first what came behind the opening handshake. For the doors."""
+        self._engine.start(trailing)
+
+    # Receiving.
+
+    def recv(self, timeout: float | None = None, decode: bool | None = None) -> Message:
+        """
+        Return the next message: ``str`` for a Text message, ``bytes`` for a Binary one.
+
+        Blocks until there is one. Several threads may wait: each message goes to one of them.
+        Messages that came before the connection closed can still be received after it.
+
+        Args:
+            timeout: seconds.
+            decode: ``True`` returns ``str``, ``False`` returns ``bytes``, whatever was sent.
+
+        Raises:
+            TimeoutError: no message in time; nothing is lost, also of one that is arriving.
+            ConnectionClosed: no message is left.
+            UnicodeDecodeError: ``decode=True`` and the message is not UTF-8.
+        """
+        try:
+            message = self._engine.queue.get(Deadline(timeout))
+        except QueueClosed:
+            raise self._engine.closed_error() from self._engine.cause
+        return message if decode is None else _decoded(message, decode)
+
+    def recv_stream(self, timeout: float | None = None) -> Iterator[Message]:
+        """
+        Yield the next message piece by piece, as it arrives; all pieces are ``str`` or ``bytes``.
+
+        Blocks until there is a piece. Needs memory for the pieces that wait only, so ``max_size``
+        may be ``None``. A loop that is left early drops the rest of the message.
+
+        Args:
+            timeout: seconds for each piece.
+
+        Raises:
+            TimeoutError: no piece in time; the next ``recv_stream`` or ``recv`` goes on from there.
+            ConnectionClosed: no message is left, or the connection closed in the middle of one.
+        """
+        queue = self._engine.queue
+        try:
+            arriving = queue.begin_stream(Deadline(timeout))
+            if isinstance(arriving, (str, bytes)):
+                yield arriving
+                return
+            try:
+                while True:
+                    piece = queue.next_piece(arriving, Deadline(timeout))
+                    if piece is None:
+                        return
+                    if piece:
+                        yield piece
+            except GeneratorExit:
+                queue.drop(arriving)
+                raise
+            except BaseException:
+                queue.give_back(arriving)
+                raise
+        except QueueClosed:
+            raise self._engine.closed_error() from self._engine.cause
+
+    def __iter__(self) -> Iterator[Message]:
+        """Yield messages until the connection closes normally; raise ConnectionClosedError else."""
+        with contextlib.suppress(ConnectionClosedOK):
+            while True:
+                yield self.recv()
+
+    # Sending.
+
+    def send(
+        self,
+        message: DataLike | Iterable[DataLike],
+        *,
+        text: bool | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """
+        Send a message: ``str`` as Text, bytes-like as Binary, an iterable of them in fragments.
+
+        Blocks until the operating system has taken it. Messages of several threads go out one after
+        the other, whole; Pings and Pongs pass between the fragments of a long one.
+
+        Args:
+            message: what to send; an iterable yields all ``str`` or all bytes-like.
+            text: ``True`` sends bytes-like as Text (it must be UTF-8), ``False`` sends ``str`` as
+                Binary.
+            timeout: seconds; ``None`` means the option ``send_timeout``.
+
+        Raises:
+            TimeoutError: the peer does not read. If it says "not sent", nothing was; otherwise the
+                rest goes out by itself as soon as the peer reads.
+            ConnectionClosed: the connection is closing or closed.
+            TypeError: not a message.
+            ConcurrencyError: called by the iterable that this thread is sending.
+
+        If an iterable raises, or time lapses in the middle of one, the connection is closed with
+        1011: the peer would take what it has for the whole message.
+        """
+        content = as_content(message, text)
+        deadline = self._send_deadline(timeout)
+        if content is not None:
+            self._engine.sender.send(*content, deadline)
+        else:
+            self._engine.sender.send_fragments(as_fragments(message, text), deadline)
+
+    def send_many(
+        self,
+        messages: Iterable[DataLike],
+        *,
+        text: bool | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """
+        Send several messages in one write; see ``send`` for the rest.
+
+        All messages are encoded before the first goes out. On TimeoutError either none was sent or
+        all go out.
+        """
+        contents = [_whole(message, text) for message in messages]
+        self._engine.sender.send_many(contents, self._send_deadline(timeout))
+
+    def _send_deadline(self, timeout: float | None) -> Deadline:
+        return Deadline(self._options.send_timeout if timeout is None else timeout)
+
+    # Control frames.
+
+    def ping(self, payload: DataLike | None = None, timeout: float | None = None) -> float:
+        """
+        Send a Ping and wait for its Pong; return the round trip in seconds (RFC 6455 5.5.2).
+
+        Blocks until the Pong arrives; other threads may send and receive meanwhile.
+
+        Args:
+            payload: up to 125 bytes, unlike that of any Ping in flight; ``None`` picks 4 random
+                bytes.
+            timeout: seconds.
+
+        Raises:
+            TimeoutError: no Pong in time; the connection stays open.
+            ConnectionClosed: the connection closed before the Pong.
+            ConcurrencyError: a Ping with this payload is in flight.
+            ValueError: the payload is too long.
+        """
+        data = os.urandom(4) if payload is None else _whole(payload, None)[1]
+        waiter = self._engine.ping(data)
+        try:
+            return waiter.result(timeout)
+        except concurrent.futures.TimeoutError:
+            raise TimeoutError(f"no Pong in {timeout} s") from None
+        finally:
+            self._engine.pings.discard(data)
+
+    def ping_nowait(self, payload: DataLike | None = None) -> Waiter[float]:
+        """
+        Send a Ping; return a future of the round trip in seconds.
+
+        Does not block. The future fails with ConnectionClosed if no Pong comes before the end.
+
+        Raises:
+            TimeoutError: the peer has not taken earlier Pings and Pongs of 64 KiB.
+            ConnectionClosed, ConcurrencyError, ValueError: as ``ping``.
+        """
+        return self._engine.ping(os.urandom(4) if payload is None else _whole(payload, None)[1])
+
+    def pong(self, payload: DataLike = b"") -> None:
+        """
+        Send a Pong that nobody asked for (RFC 6455 section 5.5.3); Pings are answered anyway.
+
+        Does not block.
+
+        Raises:
+            TimeoutError, ConnectionClosed, ValueError: as ``ping_nowait``.
+        """
+        self._engine.pong(_whole(payload, None)[1])
+
+    # The end.
+
+    def close(self, code: int = 1000, reason: str = "", timeout: float | None = None) -> None:
+        """
+        Do the closing handshake (RFC 6455 section 7.1.2) and close TCP.
+
+        Blocks until that is done, at most ``timeout`` seconds: then TCP is cut. Wakes every thread
+        that waits in another method. Messages that are queued can still be received. Calling it
+        again waits for the same end; on a closed connection it does nothing.
+
+        Args:
+            code: 1000-1003, 1007-1014 or 3000-4999.
+            reason: up to 123 bytes in UTF-8.
+            timeout: seconds; ``None`` means the option ``close_timeout``.
+
+        Raises:
+            ValueError: the code or the reason may not be sent.
+        """
+        limit = self._options.close_timeout if timeout is None else timeout
+        self._engine.close(validated_close(code, reason), limit)
+
+    def abort(self) -> None:
+        """Cut TCP at once, without a closing handshake (RFC 6455 section 7.1.7). Does not block."""
+        self._engine.abort()
+
+    def wait_closed(self, timeout: float | None = None) -> bool:
+        """Wait until the connection is closed; return False if it is not after ``timeout`` s."""
+        return wait(self._engine.closed, Deadline(timeout))
+
+    def __enter__(self: C) -> C:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close(CloseCode.NORMAL_CLOSURE if exc_type is None else CloseCode.INTERNAL_ERROR)
+
+    def __del__(self) -> None:
+        """End the reader of a connection that nobody holds any more."""
+        engine = getattr(self, "_engine", None)
+        if engine is not None and not engine.closed.is_set():
+            engine.abandon()
+            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+
+    # What it tells of itself.
+
+    @property
+    def state(self) -> State:
+        """OPEN, CLOSING or CLOSED, in the words of RFC 6455."""
+        return self._engine.protocol.state
+
+    @property
+    def path(self) -> str:
+        """The request target, with its query."""
+        return self.request.path
+
+    @property
+    def id(self) -> uuid.UUID:
+        """A random name for this connection, made when first asked for."""
+        if self._id is None:
+            self._id = uuid.uuid4()
+        return self._id
+
+    @property
+    def latency(self) -> float:
+        """The last round trip of a Ping in seconds; 0.0 before the first."""
+        return self._engine.pings.latency
+
+    @property
+    def close_code(self) -> int | None:
+        """The close code of RFC 6455 section 7.1.5 once closed, 1006 if the peer sent none."""
+        if self._engine.protocol.state is not State.CLOSED:
+            return None
+        rcvd = self._engine.protocol.rcvd
+        return CloseCode.ABNORMAL_CLOSURE.value if rcvd is None else rcvd.code
+
+    @property
+    def close_reason(self) -> str | None:
+        """The peer's reason once closed (RFC 6455 section 7.1.6)."""
+        if self._engine.protocol.state is not State.CLOSED:
+            return None
+        return "" if self._engine.protocol.rcvd is None else self._engine.protocol.rcvd.reason
+
+    @property
+    def stats(self) -> Stats:
+        """Counts of messages, frames and bytes each way, and of the messages that wait."""
+        return Stats(
+            self._engine.sender.messages,
+            self._engine.messages_received,
+            self._engine.sender.frames,
+            self._engine.protocol.frames_received,
+            self._engine.sender.bytes,
+            self._engine.bytes_received,
+            len(self._engine.queue),
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.role.value} {self.state.value} "
+            f"{address_text(self.remote_address)} queued={len(self._engine.queue)}>"
+        )
+
+
+def _whole(message: object, text: bool | None) -> tuple[Opcode, bytes]:
+    content = as_content(message, text)
+    if content is None:
+        raise TypeError(f"expected a str or bytes-like here, not {type(message).__name__}")
+    return content
+
+
+def _decoded(message: Message, decode: bool) -> Message:
+    if decode:
+        return message if isinstance(message, str) else message.decode()
+    return message.encode() if isinstance(message, str) else message
+
+
+def address_text(address: object) -> str:
+    """Write a socket address for people."""
+    if isinstance(address, tuple) and len(address) >= 2:
+        host, port = address[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return str(address) or "unix"

@@ -1,0 +1,379 @@
+"""
+What makes one connection run: its reader thread, its timers, its end.
+
+Every user holds a Connection, which holds an Engine; the reader thread and the timers hold only the
+Engine. So a Connection that nobody holds any more can go, and takes the rest with it.
+
+How a connection ends is decided in ``sansio.closing`` alone: here its actions are carried out. The
+state lock guards that, and is never held across I/O; the reader thread never waits for a writer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import weakref
+from typing import Callable
+
+from .codes import CloseCode, Opcode, Role, State
+from .deadline import Deadline, wait
+from .exceptions import (
+    Close,
+    InheritedConnection,
+    WebSocketException,
+    connection_closed,
+)
+from .housekeeper import Timer, housekeeper
+from .keepalive import Keepalive
+from .options import Options
+from .pings import Pings, Waiter
+from .recvqueue import RecvQueue
+from .sansio import Action, Fact, Fragment, Input, Ping, Pong, Protocol
+from .sender import Sender
+from .transport import Transport
+from .writer import Writer
+
+
+class Engine:
+    """
+    The inside of a Connection. Thread-safe.
+
+    Attributes:
+        queue: messages received.
+        sender: messages sent.
+        pings: Pings in flight.
+        closed: set when all is over: no thread, no file descriptor is left.
+        cause: the error that ended the connection, if nobody asked for its end.
+        bytes_received, messages_received: counts.
+    """
+
+    def __init__(
+        self, transport: Transport, role: Role, options: Options, logger: logging.Logger
+    ) -> None:
+        self.protocol = Protocol(role, options.max_size, options.max_fragments)
+        self.queue = RecvQueue(options.max_queue, options.max_queue_bytes)
+        self.pings = Pings()
+        self.closed = threading.Event()
+        self.cause: BaseException | None = None
+        self.bytes_received = self.messages_received = 0
+        self._reads = 0
+        self._options = options
+        self._logger = logger
+        # Asked once: a log call for each frame would cost, also where nothing is written.
+        self._debug = logger.isEnabledFor(logging.DEBUG)
+        self._transport = transport
+        self._writer = Writer(transport)
+        self._state_lock = threading.Lock()
+        self._inherited: InheritedConnection | None = None
+        self._close_timer: Timer | None = None
+        self._keepalive: Keepalive | None = None
+        self.sender = Sender(
+            self.protocol,
+            self._writer,
+            options.fragment_size,
+            self._check_open,
+            self._write_failed,
+            self._give_up_message,
+            self._log_sent if self._debug else None,
+        )
+
+    def start(self, trailing: bytes) -> None:
+        """Begin to read, first what came behind the opening handshake."""
+        _live.add(self)
+        threading.Thread(
+            target=self._read,
+            args=(trailing,),
+            name=f"syncws-{self.protocol.role.value}-reader",
+            daemon=True,
+        ).start()
+        options = self._options
+        if options.ping_interval is not None:
+            self._keepalive = Keepalive(
+                options.ping_interval,
+                options.ping_timeout,
+                self._keepalive_ping,
+                self._signs_of_life,
+                self._peer_silent,
+            )
+            self._keepalive.start()
+
+    # Control frames.
+
+    def ping(self, payload: bytes) -> Waiter[float]:
+        """Send a Ping without waiting; see Connection.ping_nowait."""
+        waiter = self.pings.add(payload)
+        try:
+            self._post(Opcode.PING, payload)
+        except BaseException:
+            self.pings.discard(payload)
+            raise
+        return waiter
+
+    def pong(self, payload: bytes) -> None:
+        """Send a Pong without waiting; see Connection.pong."""
+        self._post(Opcode.PONG, payload)
+
+    def _post(self, opcode: Opcode, payload: bytes) -> None:
+        frame = self.protocol.control_frame(opcode, payload, os.urandom(4))
+        if self._writer.stuffed:
+            raise TimeoutError("the peer does not read: too many Pings and Pongs wait to be sent")
+        with self._state_lock:
+            self._refuse_unless_open()
+            self._writer.post(frame)
+            self.sender.note(opcode, payload, frame)
+        self._writer.flush_nowait()
+
+    # The end.
+
+    def close(self, close: Close, limit: float | None) -> None:
+        """Do the closing handshake; cut TCP if it takes over ``limit`` seconds. Blocks."""
+        self._happened(self.protocol.close_called, close)
+        if not wait(self.closed, Deadline(limit)):
+            self._close_timed_out(limit)
+            wait(self.closed, Deadline(None))
+
+    def begin_close(self, close: Close) -> None:
+        """Send a Close without waiting; ``close_timeout`` later TCP is cut."""
+        self._happened(self.protocol.close_called, close)
+
+    def abort(self) -> None:
+        """Cut TCP."""
+        self._happened(self.protocol.step, Input.ABORT_CALLED)
+
+    def abandon(self) -> None:
+        """Do the same from a destructor, which may run anywhere: no lock but a reentrant one."""
+        self._transport.abort()
+        self.queue.drain()
+
+    def _write_failed(self, exc: OSError) -> WebSocketException:
+        """The network is gone. The reader meets the same end behind what is still unread."""
+        with self._state_lock:
+            if self.cause is None:
+                self.cause = exc
+            self._arm_close_timer()
+        return self.closed_error()
+
+    def closed_error(self) -> WebSocketException:
+        """Say why nothing can be sent or received."""
+        if self._inherited is not None:
+            return self._inherited
+        return connection_closed(self.protocol.rcvd, self.protocol.sent, self.cause)
+
+    def _happened(self, note: Callable[..., tuple[Action, ...]], *args: object) -> None:
+        """Tell the protocol what happened, and do what it says is to be done about it."""
+        with self._state_lock:
+            actions = note(*args)
+            for action in actions:
+                self._act(action)
+        if actions:
+            self._writer.flush_nowait()
+        if Action.ABORT in actions:
+            self.queue.drain()
+            self._transport.abort()
+
+    def _act(self, action: Action) -> None:
+        """Do what neither blocks nor takes another lock than the queue's. Needs the state lock."""
+        if action is Action.SEND_CLOSE:
+            frame = self.protocol.close_frame(os.urandom(4))
+            self._writer.post(frame)
+            self.sender.note(Opcode.CLOSE, str(self.protocol.sent).encode(), frame)
+        elif action is Action.ARM_TIMER:
+            self._arm_close_timer()
+        elif action is Action.DRAIN:
+            self.queue.drain()
+        elif action is Action.HALF_CLOSE:
+            self._writer.finish()
+
+    def _arm_close_timer(self) -> None:
+        """Needs the state lock."""
+        limit = self._options.close_timeout
+        if limit is not None and self._close_timer is None:
+            self._close_timer = housekeeper.call_later(limit, lambda: self._close_timed_out(limit))
+
+    def _close_timed_out(self, limit: float | None) -> None:
+        with self._state_lock:
+            if self.cause is None and self.protocol.rcvd is None:
+                self.cause = TimeoutError(f"the peer sent no Close in {limit} s")
+        self._happened(self.protocol.step, Input.TIMER_LAPSED)
+
+    def _give_up_message(self) -> None:
+        self.begin_close(Close(CloseCode.INTERNAL_ERROR.value, "message not finished"))
+
+    def _check_open(self) -> None:
+        """Raise ConnectionClosed unless data may be sent."""
+        with self._state_lock:
+            self._refuse_unless_open()
+
+    def _refuse_unless_open(self) -> None:
+        """Needs the state lock."""
+        if self.protocol.state is not State.OPEN:
+            raise self.closed_error()
+
+    # The reader thread.
+
+    def _read(self, data: bytes) -> None:
+        """Read until the stream ends."""
+        error: BaseException | None = None
+        try:
+            while True:
+                if data:
+                    self._received(data)
+                    self.queue.park()
+                if self._transport.wants_flush:
+                    self._writer.flush_nowait()
+                data = self._transport.recv()
+                if not data:
+                    break
+        except OSError as exc:
+            error = exc
+        except Exception as exc:
+            error = exc
+            self._logger.exception("%s: the reader failed; please report this", self)
+        self._ended(error)
+
+    def _received(self, data: bytes) -> None:
+        self._reads += 1
+        self.bytes_received += len(data)
+        facts, all_messages = self.protocol.receive(data)
+        if all_messages:
+            if facts:
+                self.messages_received += len(facts)
+                self.queue.put(facts, len(data))  # type: ignore[arg-type]
+                if self._debug:
+                    self._log_received(facts)
+            return
+        if self._debug:
+            self._log_received(facts)
+        for fact in facts:
+            self._handle(fact)
+        self._writer.flush_nowait()
+
+    def _handle(self, fact: Fact) -> None:
+        """Deal with one thing that the peer said."""
+        if isinstance(fact, Fragment):
+            self.messages_received += fact.message_finished
+            self.queue.put_piece(fact.data, fact.size, fact.message_finished)
+        elif isinstance(fact, (str, bytes)):
+            self.messages_received += 1
+            self.queue.put([fact], len(fact))
+        elif isinstance(fact, Ping):
+            self._answer(fact)
+        elif isinstance(fact, Pong):
+            self.pings.answered(fact.payload)
+        elif isinstance(fact, Close):
+            self._happened(self.protocol.close_received, fact)
+        else:
+            self._logger.info("%s failed: %s", self, fact)
+            self.cause = fact
+            self._happened(self.protocol.rule_broken, fact)
+
+    def _answer(self, ping: Ping) -> None:
+        """RFC 6455 section 5.5.2: "an endpoint MUST send a Pong frame in response"."""
+        frame = self.protocol.control_frame(Opcode.PONG, ping.payload, os.urandom(4))
+        with self._state_lock:
+            if self.protocol.state is State.OPEN:
+                self._writer.post_reply(frame)
+                self.sender.note(Opcode.PONG, ping.payload, frame)
+
+    def _ended(self, error: BaseException | None) -> None:
+        """Wake everybody: nothing more will come. The last act of the reader thread."""
+        with self._state_lock:
+            if self.cause is None and self.protocol.rcvd is None:
+                self.cause = error
+            self.protocol.step(Input.END_OF_STREAM)
+            if self._close_timer is not None:
+                self._close_timer.cancel()
+        if self._keepalive is not None:
+            self._keepalive.stop()
+        self._transport.shutdown()
+        self._writer.close()
+        self.queue.close()
+        self.pings.fail(self.closed_error)
+        if self._debug:
+            self._logger.debug("%s = %s", self, self.closed_error())
+        self.closed.set()
+
+    # What the keepalive asks.
+
+    def _keepalive_ping(self) -> bool:
+        if self.protocol.state is not State.OPEN:
+            return False
+        # Closing meanwhile, or stuffed: then the silence speaks.
+        with contextlib.suppress(WebSocketException, TimeoutError):
+            self.ping(os.urandom(4))
+        return True
+
+    def _signs_of_life(self) -> object:
+        """Any byte received counts as life, and any that the peer takes from us."""
+        # While the queue is full we do not read: that silence is our own.
+        return None if self.queue.parked else (self._reads, self._transport.progress)
+
+    def _peer_silent(self) -> None:
+        limit = self._options.ping_timeout
+        with self._state_lock:
+            if self.cause is None:
+                self.cause = TimeoutError(f"keepalive: nothing from the peer in {limit} s")
+        self._happened(self.protocol.peer_silent, "keepalive ping timeout")
+
+    # What it tells of itself.
+
+    def __str__(self) -> str:
+        return f"{self.protocol.role.value} {self.protocol.state.value}"
+
+    def _log_sent(self, opcode: int, payload: bytes) -> None:
+        self._logger.debug("%s > %s %s", self, Opcode(opcode).name, _short(payload))
+
+    def _log_received(self, facts: list[Fact]) -> None:
+        for fact in facts:
+            self._logger.debug("%s < %s", self, _short(fact))
+
+    # After a fork.
+
+    def _disown(self, parent: int) -> None:
+        """Leave the connection to the parent process: in the child, where this thread is alone."""
+        if self.closed.is_set():
+            return
+        self._inherited = InheritedConnection(parent, os.getpid())
+        # Locks may be held by threads that do not exist here.
+        self._state_lock = threading.Lock()
+        self.protocol.step(Input.ABORT_CALLED)
+        self.queue = RecvQueue(None, None)
+        self.queue.close()
+        self.pings = Pings()
+        self._writer = Writer(self._transport)
+        self.sender = Sender(
+            self.protocol,
+            self._writer,
+            None,
+            self._check_open,
+            self._write_failed,
+            self._give_up_message,
+            None,
+        )
+        self.closed = threading.Event()
+        self.closed.set()
+        self._transport.close()
+
+
+def _short(value: object) -> str:
+    """Shorten a repr for the log."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:75]}... ({len(text)} characters)"
+
+
+_live: weakref.WeakSet[Engine] = weakref.WeakSet()
+_process = os.getpid()
+
+
+def _after_fork() -> None:
+    global _process
+    parent, _process = _process, os.getpid()
+    for engine in list(_live):
+        engine._disown(parent)
+    _live.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

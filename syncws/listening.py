@@ -1,0 +1,99 @@
+"""Listening sockets. Knows nothing of WebSocket."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import stat
+import sys
+
+_BACKLOG = 1024
+_NO_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+def listen(host: str | None, port: int, reuse_port: bool = False) -> list[socket.socket]:
+    """
+    Listen on every address that the host name resolves to; ``None`` or "" means all interfaces.
+
+    With port 0 the system chooses one for the first address, and the others take the same.
+
+    Raises:
+        OSError: the name is unknown, or an address cannot be listened on.
+    """
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    listeners: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            where = (address[0], listeners[0].getsockname()[1] if listeners else port, *address[2:])
+            listener = _bind(family, kind, protocol, where, reuse_port)
+            if listener is not None:
+                listeners.append(listener)
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    if not listeners:
+        raise OSError(f"none of the addresses of {host!r} exists on this machine")
+    return listeners
+
+
+def _bind(
+    family: int, kind: int, protocol: int, where: tuple[object, ...], reuse_port: bool
+) -> socket.socket | None:
+    """Return a listening socket; None if this machine lacks the address or its family."""
+    try:
+        listener = socket.socket(family, kind, protocol)
+    except OSError:
+        return None
+    try:
+        if os.name == "posix" and sys.platform != "cygwin":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            listener.bind(where)
+        except OSError as exc:
+            # /etc/hosts often names ::1 where IPv6 is turned off.
+            if family == socket.AF_INET6 and exc.errno in _NO_ADDRESS:
+                listener.close()
+                return None
+            raise OSError(
+                exc.errno, f"cannot listen on {where[0]}:{where[1]}: {exc.strerror}"
+            ) from None
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def listen_unix(path: str) -> socket.socket:
+    """
+    Listen on a Unix socket; the file that a dead server left behind is replaced.
+
+    Raises:
+        OSError: a live server, or something else, has the path.
+    """
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISSOCK(os.stat(path).st_mode) and not _answers(path):
+                os.unlink(path)
+        listener.bind(path)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _answers(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        return probe.connect_ex(path) == 0

@@ -1,0 +1,293 @@
+"""
+The messages that wait to be received: bounded, closable, drainable.
+
+One thread feeds it, any number take from it. Knows nothing of WebSocket: a message is a ``str`` or
+``bytes`` that comes whole or in pieces.
+
+Finished messages lie in a deque, so taking one that is there needs no lock. The message that is
+still arriving lies apart: who takes it whole gets it once it is complete, who streams it gets the
+pieces as they come.
+"""
+
+from __future__ import annotations
+
+import collections
+import io
+import threading
+from collections.abc import Sequence
+from typing import Union
+
+from .deadline import Deadline, wait
+
+Message = Union[str, bytes]
+
+
+class QueueClosed(Exception):
+    """Nothing is left in the queue, and nothing will come any more."""
+
+
+class Arriving:
+    """A message that comes in pieces. Guarded by the lock of its queue."""
+
+    __slots__ = ("_buffer", "dropped", "finished", "pieces", "size", "streamed", "text")
+
+    def __init__(self, text: bool) -> None:
+        self.text = text
+        self.size = 0  # bytes held here
+        self.finished = False
+        self.streamed = False  # taken in pieces
+        self.dropped = False  # nobody wants the rest
+        self.pieces: collections.deque[tuple[Message, int]] = collections.deque()
+        # Grows in place, so that a long message costs its size once, not twice.
+        self._buffer: io.StringIO | io.BytesIO = io.StringIO() if text else io.BytesIO()
+
+    def add(self, data: Message, size: int) -> None:
+        """Take in the next piece."""
+        if not self.dropped:
+            self.size += size
+            if self.streamed:
+                self.pieces.append((data, size))
+            else:
+                self._buffer.write(data)  # type: ignore[arg-type]
+
+    def joined(self) -> Message:
+        """Return all that is here in one piece."""
+        return self._buffer.getvalue()
+
+    def stream(self) -> None:
+        """Turn to being taken in pieces."""
+        self.streamed = True
+        if self.size:
+            self.pieces.append((self.joined(), self.size))
+        self._buffer = io.BytesIO()
+
+    def unstream(self) -> None:
+        """Turn back to being taken whole."""
+        self.streamed = False
+        self._buffer = io.StringIO() if self.text else io.BytesIO()
+        while self.pieces:
+            self._buffer.write(self.pieces.popleft()[0])  # type: ignore[arg-type]
+
+
+class RecvQueue:
+    """
+    A queue with backpressure in messages and bytes.
+
+    Attributes:
+        parked: whether the feeder waits for room.
+    """
+
+    def __init__(self, max_messages: int | None, max_bytes: int | None) -> None:
+        self._max_messages = max_messages
+        self._max_bytes = max_bytes
+        # Guards everything; only taking a message that is there does without. Takers that find
+        # nothing wait on _filled (notified by the feeder and close), the feeder waits on _emptied
+        # (notified by takers, drain and close).
+        # Reentrant, since the destructor of a connection may call drain() anywhere.
+        self._lock = threading.RLock()
+        self._filled = threading.Condition(self._lock)
+        self._emptied = threading.Condition(self._lock)
+        self._messages: collections.deque[Message] = collections.deque()
+        self._arriving: Arriving | None = None
+        self._waiting = 0  # takers that found nothing
+        self.parked = False
+        self._draining = False
+        self._closed = False
+        # Takers do not count. The feeder notes each batch as (messages fed up to its end, bytes);
+        # a batch of which nothing lies in the deque any more has been taken.
+        self._batches: collections.deque[tuple[int, int]] = collections.deque()
+        self._fed = 0
+        self._bytes = 0  # in the batches
+        self._pieces_bytes = 0  # in unfinished messages, and in pieces not yet taken
+
+    def __len__(self) -> int:
+        """Return how many finished messages wait."""
+        return len(self._messages)
+
+    # For the feeder.
+
+    def put(self, messages: Sequence[Message], size: int) -> None:
+        """Add finished messages of ``size`` bytes together. Does not block; see ``park``."""
+        with self._lock:
+            if not (self._draining and self._full()):
+                self._add(messages, size)
+
+    def put_piece(self, data: Message, size: int, last: bool) -> None:
+        """Add the next piece, of ``size`` bytes, of the message that is arriving."""
+        with self._lock:
+            if self._arriving is None:
+                self._arriving = Arriving(isinstance(data, str))
+            arriving = self._arriving
+            self._pieces_bytes -= arriving.size
+            arriving.add(data, size)
+            self._pieces_bytes += arriving.size
+            if last:
+                self._arriving = None
+                arriving.finished = True
+                if not arriving.streamed:
+                    self._pieces_bytes -= arriving.size
+                    if not (self._draining and self._full()):
+                        self._add([arriving.joined()], arriving.size)
+            if self._waiting:
+                self._filled.notify_all()
+
+    def _add(self, messages: Sequence[Message], size: int) -> None:
+        self._messages.extend(messages)
+        self._fed += len(messages)
+        self._bytes += size
+        self._batches.append((self._fed, size))
+        if self._waiting:
+            self._filled.notify(len(messages))
+
+    def park(self) -> None:
+        """
+        Wait while the queue is full.
+
+        Blocks until takers have made room, someone waits for the rest of the message that is
+        arriving, or the queue is draining or closed.
+        """
+        if not self._over_limit():
+            return
+        with self._lock:
+            try:
+                self.parked = True
+                while not self._draining and self._full():
+                    wait(self._emptied, Deadline(None))
+            finally:
+                self.parked = False
+
+    def _over_limit(self) -> bool:
+        """Tell whether the feeder may have to wait, by what it knows without asking the takers."""
+        if self._max_messages is not None and len(self._messages) >= self._max_messages:
+            return True
+        held = self._bytes + self._pieces_bytes
+        return self._max_bytes is not None and held >= self._max_bytes
+
+    def _full(self) -> bool:
+        """Tell whether the feeder has to wait. Needs the lock."""
+        taken = self._fed - len(self._messages)
+        while self._batches and self._batches[0][0] <= taken:
+            self._bytes -= self._batches.popleft()[1]
+        if not self._over_limit():
+            return False
+        if self._arriving is not None and self._arriving.streamed:
+            return True
+        # Someone waits for a message, so the one that is arriving must be let in to its end.
+        return not self._waiting or bool(self._messages)
+
+    def drain(self) -> None:
+        """From now on the feeder never waits: what finds no room is dropped."""
+        with self._lock:
+            self._draining = True
+            self._emptied.notify()
+
+    def close(self) -> None:
+        """Let takers have what is there, then raise QueueClosed."""
+        with self._lock:
+            self._draining = self._closed = True
+            self._emptied.notify()
+            self._filled.notify_all()
+
+    # For takers.
+
+    def get(self, deadline: Deadline) -> Message:
+        """
+        Take the next message, whole.
+
+        Blocks until there is one. Any number of threads may wait: each message goes to one.
+
+        Raises:
+            TimeoutError: the deadline lapsed. Nothing is lost: the next call goes on from there.
+            QueueClosed: nothing is left and nothing will come.
+        """
+        try:
+            message = self._messages.popleft()
+        except IndexError:
+            with self._lock:
+                while not self._messages:
+                    self._wait(deadline)
+                message = self._messages.popleft()
+        if self.parked:
+            self._make_room()
+        return message
+
+    def _wait(self, deadline: Deadline) -> None:
+        """Wait until something may have come. Needs the lock."""
+        if self._closed:
+            raise QueueClosed
+        self._waiting += 1
+        try:
+            self._emptied.notify()
+            if deadline.lapsed or not wait(self._filled, deadline):
+                raise TimeoutError(f"no message in {deadline.seconds} s")
+        finally:
+            self._waiting -= 1
+
+    def _make_room(self) -> None:
+        with self._lock:
+            if not self._full():
+                self._emptied.notify()
+
+    # For takers of pieces.
+
+    def begin_stream(self, deadline: Deadline) -> Message | Arriving:
+        """
+        Take the next message as it comes.
+
+        Blocks until a message has begun. What is returned is either the message, if it is there
+        whole, or what ``next_piece`` needs.
+
+        Raises:
+            TimeoutError, QueueClosed: as ``get``.
+        """
+        with self._lock:
+            while True:
+                if self._messages:
+                    message = self._messages.popleft()
+                    self._emptied.notify()
+                    return message
+                if self._arriving is not None and not self._arriving.streamed:
+                    self._arriving.stream()
+                    return self._arriving
+                self._wait(deadline)
+
+    def next_piece(self, arriving: Arriving, deadline: Deadline) -> Message | None:
+        """
+        Take the next piece; None behind the last.
+
+        Blocks until there is one.
+
+        Raises:
+            TimeoutError: the deadline lapsed; ask again, or ``give_back``.
+            QueueClosed: the rest will not come.
+        """
+        with self._lock:
+            while not arriving.pieces:
+                if arriving.finished:
+                    return None
+                self._wait(deadline)
+            data, size = arriving.pieces.popleft()
+            arriving.size -= size
+            self._pieces_bytes -= size
+            self._emptied.notify()
+            return data
+
+    def give_back(self, arriving: Arriving) -> None:
+        """Stop streaming; what is left of the message becomes the next one to take."""
+        with self._lock:
+            arriving.unstream()
+            if arriving.finished:
+                self._pieces_bytes -= arriving.size
+                self._add([], arriving.size)
+                self._fed += 1
+                self._messages.appendleft(arriving.joined())
+            self._filled.notify_all()
+
+    def drop(self, arriving: Arriving) -> None:
+        """Stop streaming; nobody wants the rest of the message."""
+        with self._lock:
+            arriving.dropped = True
+            arriving.pieces.clear()
+            self._pieces_bytes -= arriving.size
+            arriving.size = 0
+            self._emptied.notify()

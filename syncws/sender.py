@@ -1,0 +1,136 @@
+"""
+Messages on their way out: cut into frames, encoded, and kept whole.
+
+Several threads may send at once: each message goes out with its frames together and in order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Callable
+
+from .deadline import Deadline, acquire
+from .exceptions import ConcurrencyError
+from .outgoing import Part, split
+from .sansio import Protocol
+from .writer import Writer
+
+
+class Sender:
+    """
+    Sends data messages. Thread-safe.
+
+    Args:
+        admit: raises if data may no longer be sent.
+        failed: told of a network error; returns what to raise for it.
+        give_up: called when a message cannot be finished any more.
+        log: told of every frame, or None.
+
+    Attributes:
+        messages, frames, bytes: what was sent so far; control frames are counted by ``note``.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        writer: Writer,
+        fragment_size: int | None,
+        admit: Callable[[], None],
+        failed: Callable[[OSError], Exception],
+        give_up: Callable[[], None],
+        log: Callable[[int, bytes], None] | None,
+    ) -> None:
+        self.messages = self.frames = self.bytes = 0
+        self._protocol = protocol
+        self._writer = writer
+        self._fragment_size = fragment_size
+        self._admit = admit
+        self._failed = failed
+        self._give_up = give_up
+        self._log = log
+        # Keeps the frames of one message together, also while its next fragment is being made.
+        self._lock = threading.Lock()
+        self._fragmenting: int | None = None  # the thread that sends an iterable
+
+    def send(self, opcode: int, payload: bytes, deadline: Deadline) -> None:
+        """Send one message, in fragments if it is long."""
+        with self._turn(deadline):
+            parts = split(opcode, payload, self._fragment_size)
+            done = self._write(map(self._encode, parts), deadline)
+            self.messages += 1
+        if not done:
+            raise _late(deadline)
+
+    def send_many(self, contents: Iterable[tuple[int, bytes]], deadline: Deadline) -> None:
+        """Send several messages in one write."""
+        with self._turn(deadline):
+            frames: list[bytes] = []
+            for opcode, payload in contents:
+                frames += map(self._encode, split(opcode, payload, self._fragment_size))
+                self.messages += 1
+            done = not frames or self._write([b"".join(frames)], deadline)
+        if not done:
+            raise _late(deadline)
+
+    def send_fragments(self, parts: Iterable[Part], deadline: Deadline) -> None:
+        """Send one message whose parts are made by the user as we go."""
+        with self._turn(deadline):
+            self._fragmenting = threading.get_ident()
+            begun = False
+            try:
+                for part in parts:
+                    done = self._write([self._encode(part)], deadline)
+                    begun = True
+                    if not done:
+                        raise _late(deadline)
+                self.messages += 1
+            except BaseException:
+                # The peer would take what it has for the whole message.
+                if begun:
+                    self._give_up()
+                raise
+            finally:
+                self._fragmenting = None
+
+    @contextlib.contextmanager
+    def _turn(self, deadline: Deadline) -> Iterator[None]:
+        """Wait for the messages of other threads."""
+        if not self._lock.acquire(False):
+            if self._fragmenting == threading.get_ident():
+                raise ConcurrencyError("send() inside the iterable that send() is sending")
+            if not acquire(self._lock, deadline):
+                raise TimeoutError(f"not sent: another send() took over {deadline.seconds} s")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    def _write(self, frames: Iterable[bytes], deadline: Deadline) -> bool:
+        """Write frames; return whether all went out in time. Raises TimeoutError if none did."""
+        try:
+            return self._writer.write(frames, deadline, self._admit)
+        except OSError as exc:
+            if isinstance(exc, TimeoutError) and exc.errno is None:
+                raise
+            raise self._failed(exc) from exc
+
+    def _encode(self, part: Part) -> bytes:
+        opcode, payload, fin = part
+        # RFC 6455 section 10.3: the masking key must be unpredictable.
+        frame = self._protocol.encode(opcode, payload, os.urandom(4), fin)
+        self.note(opcode, bytes(payload) if self._log else b"", frame)
+        return frame
+
+    def note(self, opcode: int, payload: bytes, frame: bytes) -> None:
+        """Count and log a frame."""
+        self.frames += 1
+        self.bytes += len(frame)
+        if self._log is not None:
+            self._log(opcode, payload)
+
+
+def _late(deadline: Deadline) -> TimeoutError:
+    return TimeoutError(f"the peer did not take the whole message in {deadline.seconds} s")

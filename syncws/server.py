@@ -1,0 +1,338 @@
+"""ThreadingServer: accepts clients and runs a handler in a thread for each."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import selectors
+import socket
+import ssl as ssl_module
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Callable, TypeVar
+
+from .codes import CloseCode
+from .connection import Connection, address_text
+from .deadline import Deadline, wait
+from .exceptions import Close
+from .listening import listen, listen_unix
+from .options import Options, OptionsDict
+from .sansio import SAME_ORIGIN, Origins, SelectSubprotocol, checked_subprotocols, validated_close
+from .session import Handler, Policy, ProcessRequest, ProcessResponse, Session
+from .transport import check_server_context
+from .version import __version__
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+SERVER = f"syncws/{__version__}"
+S = TypeVar("S", bound="ThreadingServer")
+
+# Clients beyond max_connections that are told so; still more are just cut off.
+_REFUSALS = 16
+_ACCEPT_PAUSE = 0.1  # seconds, when the system has no more file descriptors or threads
+_ABORT_WAIT = 1.0  # seconds for handlers to notice that their connections were cut
+
+
+class ThreadingServer:
+    """
+    A WebSocket server with a thread for each handler, in the manner of ``socketserver``.
+
+    It listens as soon as it is made. As a context manager it shuts down at the end of the block.
+    All methods may be called from any thread.
+
+    Args:
+        handler: called as ``handler(ws)``, or ``handler(ws, path)`` if it takes two arguments, in a
+            new thread for each client. When it returns the connection is closed with 1000, when it
+            raises with 1011, and the traceback is logged.
+        host, port: where to listen; on every address of the host name. Port 0: any free port.
+        sock: a listening socket to use instead.
+        unix_path: a Unix socket to listen on instead.
+        ssl: a TLS context for the server's side; makes it wss.
+        origins: which Origins may connect: ``SAME_ORIGIN`` (a page of this very host and port), a
+            list of ``"https://example.com"`` or compiled patterns, or ``None`` for all. Clients
+            that are no browsers send no Origin and are always let in.
+        subprotocols: names in order of preference; the first that a client offers is chosen.
+        select_subprotocol: called with the request and the client's list; returns one or ``None``.
+        process_request: called with each Request; may return a Response to answer it as plain HTTP.
+        process_response: called with Request and Response before it is sent; may change it, or
+            return another.
+        server_header: the Server header; ``None`` sends none.
+        max_connections: clients at one time, opening handshakes included; more get HTTP 503. Each
+            costs two threads.
+        reuse_port: let several processes listen on one port, where the system can.
+        logger: instead of ``syncws.server``.
+        create_connection: a subclass of Connection, or a function with its arguments.
+        **options: the fields of ``Options``, as for ``connect()``.
+
+    Raises:
+        OSError: the address cannot be listened on.
+        ssl.SSLError: the TLS context has no usable certificate.
+    """
+
+    def __init__(
+        self,
+        handler: Handler,
+        host: str | None = "localhost",
+        port: int = 8765,
+        *,
+        sock: socket.socket | None = None,
+        unix_path: str | None = None,
+        ssl: ssl_module.SSLContext | None = None,
+        origins: Origins = SAME_ORIGIN,
+        subprotocols: Sequence[str] | None = None,
+        select_subprotocol: SelectSubprotocol | None = None,
+        process_request: ProcessRequest | None = None,
+        process_response: ProcessResponse | None = None,
+        server_header: str | None = SERVER,
+        max_connections: int = 1024,
+        reuse_port: bool = False,
+        logger: logging.Logger | None = None,
+        create_connection: Callable[..., Connection] | None = None,
+        **options: Unpack[OptionsDict],
+    ) -> None:
+        if not callable(handler):
+            raise TypeError(f"handler is called with each connection; got {handler!r}")
+        if isinstance(origins, str):
+            raise TypeError("origins is a list of origins, not one str")
+        if max_connections < 1:
+            raise ValueError(f"max_connections={max_connections}; expected 1 or more")
+        if ssl is not None:
+            check_server_context(ssl)
+        self.logger = logger or logging.getLogger("syncws.server")
+        self._policy = Policy(
+            handler,
+            Options(**options),
+            self.logger,
+            ssl,
+            origins,
+            checked_subprotocols(subprotocols or ()),
+            select_subprotocol,
+            process_request,
+            process_response,
+            server_header,
+            create_connection or Connection,
+        )
+        self._max_connections = max_connections
+        # Guards what follows; _idle is notified when a session ends.
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
+        self._sessions: dict[Session, threading.Thread] = {}
+        self._stopping = False
+        self._accepting = False
+        self._waker, self._sleeper = socket.socketpair()
+        self._unix_path = unix_path
+        if sock is not None:
+            sock.setblocking(False)
+            self._listeners = [sock]
+        elif unix_path is not None:
+            self._listeners = [listen_unix(unix_path)]
+        else:
+            self._listeners = listen(host, port, reuse_port)
+        self._address = self._listeners[0].getsockname()
+
+    @property
+    def server_address(self) -> tuple[str, int]:
+        """The address of the first listening socket: (host, port), or the path of a Unix socket."""
+        return self._address  # type: ignore[no-any-return]
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The connections that are open now."""
+        with self._lock:
+            return [s.connection for s in self._sessions if s.connection is not None]
+
+    def fileno(self) -> int:
+        """Return the file descriptor of the first listening socket."""
+        return self._listeners[0].fileno()
+
+    # Accepting.
+
+    def serve_forever(self) -> None:
+        """
+        Accept clients until ``shutdown()``, then wait for their handlers as it does.
+
+        Blocks. Ctrl-C shuts down gracefully too, and is raised again then.
+
+        Raises:
+            RuntimeError: it was shut down, or another thread is in this method.
+        """
+        self._claim()
+        try:
+            self._accept_loop()
+        finally:
+            self.shutdown()
+
+    def start(self) -> None:
+        """Do ``serve_forever()`` in a background thread, which ends with the program."""
+        self._claim()
+        threading.Thread(target=self._accept_loop, name="syncws-accept", daemon=True).start()
+
+    def _claim(self) -> None:
+        with self._lock:
+            if self._stopping:
+                raise RuntimeError("this server was shut down; make a new one")
+            if self._accepting:
+                raise RuntimeError("this server is serving already")
+            self._accepting = True
+
+    def _accept_loop(self) -> None:
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._sleeper, selectors.EVENT_READ)
+                for listener in self._listeners:
+                    selector.register(listener, selectors.EVENT_READ)
+                self.logger.info("listening on %s", address_text(self._address))
+                while not self._stopping:
+                    for key, _ in selector.select():
+                        if key.fileobj is not self._sleeper and not self._stopping:
+                            self._accept(key.fileobj)  # type: ignore[arg-type]
+        finally:
+            self._close_listeners()
+            with self._lock:
+                self._accepting = False
+                self._idle.notify_all()
+
+    def _accept(self, listener: socket.socket) -> None:
+        """Take one client."""
+        try:
+            sock, _ = listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as exc:
+            self.logger.error("cannot accept: %s", exc)
+            self._pause()
+            return
+        try:
+            if sock.family != getattr(socket, "AF_UNIX", None):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._begin_session(sock)
+        except OSError as exc:  # gone already
+            sock.close()
+            self.logger.info("client left: %s", exc)
+        except RuntimeError as exc:
+            sock.close()
+            self.logger.error("cannot serve a client: %s", exc)
+            self._pause()
+
+    def _pause(self) -> None:
+        """Let some clients end before more are accepted."""
+        with self._lock:
+            wait(self._idle, Deadline(_ACCEPT_PAUSE))
+
+    def _begin_session(self, sock: socket.socket) -> None:
+        with self._lock:
+            count = len(self._sessions)
+            if count >= self._max_connections + _REFUSALS:
+                sock.close()
+                return
+            session = Session(self._policy, sock, refuse=count >= self._max_connections)
+            thread = threading.Thread(
+                target=self._serve, args=(session,), name="syncws-handler", daemon=True
+            )
+            self._sessions[session] = thread
+        try:
+            thread.start()
+        except RuntimeError:
+            self._end_session(session)
+            raise
+
+    def _serve(self, session: Session) -> None:
+        try:
+            session.run(self._opened)
+        finally:
+            self._end_session(session)
+
+    def _opened(self, connection: Connection) -> None:
+        """A handshake may have ended just behind the round of ``shutdown``."""
+        if self._stopping:
+            connection._engine.begin_close(_GOING_AWAY)
+
+    def _end_session(self, session: Session) -> None:
+        with self._lock:
+            self._sessions.pop(session, None)
+            self._idle.notify_all()
+
+    # The end.
+
+    def shutdown(
+        self, code: int = CloseCode.GOING_AWAY, reason: str = "", timeout: float | None = None
+    ) -> None:
+        """
+        Stop: accept no more, close all connections, wait for the handlers.
+
+        Blocks until all handlers have returned, at most ``timeout`` seconds; then TCP is cut. May
+        be called from a handler, which is not waited for, and more than once.
+
+        Args:
+            code, reason: for the Close frames.
+            timeout: seconds; ``None`` means the option ``close_timeout``.
+        """
+        close = validated_close(code, reason)
+        limit = self._policy.options.close_timeout if timeout is None else timeout
+        deadline = Deadline(limit)
+        with self._lock:
+            self._stopping = True
+            accepting = self._accepting
+            sessions = list(self._sessions)
+        with contextlib.suppress(OSError):
+            self._waker.send(b"\0")
+        if not accepting:
+            self._close_listeners()
+        for session in sessions:
+            if session.connection is not None:
+                session.connection._engine.begin_close(close)
+        if not self._wait_idle(deadline):
+            with self._lock:
+                sessions = list(self._sessions)
+            for session in sessions:
+                session.abort()
+            if not self._wait_idle(Deadline(_ABORT_WAIT)):
+                self.logger.warning("handlers are still running after %s s", limit)
+
+    def _wait_idle(self, deadline: Deadline) -> bool:
+        """Wait for the accept loop and for every handler but the caller's own."""
+        me = threading.current_thread()
+        with self._lock:
+            while self._accepting or any(thread is not me for thread in self._sessions.values()):
+                if not wait(self._idle, deadline):
+                    return False
+        return True
+
+    def server_close(self) -> None:
+        """Close the listening sockets. ``shutdown()`` does it too."""
+        self._close_listeners()
+
+    def _close_listeners(self) -> None:
+        for sock in (*self._listeners, self._waker, self._sleeper):
+            sock.close()
+        if self._unix_path is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._unix_path)
+
+    def __enter__(self: S) -> S:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.shutdown()
+
+    def __repr__(self) -> str:
+        address = address_text(self._address)
+        return f"<{type(self).__name__} {address} connections={len(self.connections)}>"
+
+
+_GOING_AWAY = Close(CloseCode.GOING_AWAY.value)
+
+
+def serve(
+    handler: Handler, host: str | None = "localhost", port: int = 8765, **options: object
+) -> ThreadingServer:
+    """Make a ThreadingServer, which takes the same arguments. Call its ``serve_forever()``."""
+    return ThreadingServer(handler, host, port, **options)  # type: ignore[arg-type]

@@ -1,0 +1,217 @@
+"""One accepted socket, in a thread of its own: opening handshake, handler, end."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import email.utils
+import inspect
+import logging
+import socket
+import ssl as ssl_module
+from collections.abc import Sequence
+from typing import Callable, Union
+
+from .codes import CloseCode, Role
+from .connection import Connection
+from .deadline import Deadline
+from .exceptions import ConnectionClosed, InvalidHandshake
+from .options import Options
+from .sansio import (
+    Origins,
+    Request,
+    RequestReader,
+    Response,
+    SelectSubprotocol,
+    build_response,
+    check_request,
+    redacted,
+)
+from .transport import TLSTransport, Transport
+
+Handler = Callable[..., object]
+ProcessRequest = Callable[[Request], Union[Response, None]]
+ProcessResponse = Callable[[Request, Response], Union[Response, None]]
+
+_LINGER = 2.0  # seconds for a refused client to read why
+_RETRY_AFTER = "5"  # seconds
+
+# What else a refusal must say (RFC 9110 sections 10.2.1 and 10.2.3; RFC 6455 section 4.4).
+_WITH_STATUS = {
+    405: [("Allow", "GET")],
+    426: [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")],
+    503: [("Retry-After", _RETRY_AFTER)],
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """What a server does with its clients."""
+
+    handler: Handler
+    options: Options
+    logger: logging.Logger
+    ssl: ssl_module.SSLContext | None
+    origins: Origins
+    subprotocols: Sequence[str]
+    select_subprotocol: SelectSubprotocol | None
+    process_request: ProcessRequest | None
+    process_response: ProcessResponse | None
+    server_header: str | None
+    create_connection: Callable[..., Connection]
+
+
+class Session:
+    """
+    A client of the server, from its first byte to its last.
+
+    Attributes:
+        connection: once the opening handshake is done.
+    """
+
+    def __init__(self, policy: Policy, sock: socket.socket, refuse: bool) -> None:
+        self._policy = policy
+        self._refuse = refuse
+        self._log = policy.logger
+        if policy.ssl is None:
+            self._transport = Transport(sock)
+        else:
+            self._transport = TLSTransport(sock, policy.ssl, server_side=True)
+        self.connection: Connection | None = None
+
+    def run(self, opened: Callable[[Connection], None]) -> None:
+        """Serve the client. ``opened`` is told of the connection. Never raises an Exception."""
+        try:
+            connection = self._open()
+        except (OSError, InvalidHandshake) as exc:
+            self._log.info("opening handshake failed: %s", exc or type(exc).__name__)
+            connection = None
+        except Exception:
+            self._log.exception("opening handshake failed")
+            connection = None
+        finally:
+            if self.connection is None:
+                self._transport.close()
+        if connection is not None:
+            opened(connection)
+            self._handle(connection)
+
+    def abort(self) -> None:
+        """Cut the connection, also in the middle of the opening handshake."""
+        self._transport.abort()
+
+    def _open(self) -> Connection | None:
+        """Do the opening handshake; return None if the client was answered otherwise."""
+        deadline = Deadline(self._policy.options.open_timeout)
+        transport = self._transport
+        if isinstance(transport, TLSTransport):
+            transport.handshake(deadline)
+        reader = RequestReader()
+        try:
+            request = self._read_request(reader, deadline)
+            if request is None:
+                return None
+            self._log.debug(
+                "< %s %s %s", request.method, request.path, redacted(request.headers.items())
+            )
+            response = self._answer(request)
+        except InvalidHandshake as exc:
+            self._send_refusal(reader, _refusal(exc), deadline)
+            raise
+        except Exception:
+            self._send_refusal(reader, Response(500), deadline)
+            raise
+        if response.status != 101:
+            self._send_refusal(reader, response, deadline)
+            return None
+        transport.send(self._encode(reader, response), deadline)
+        self.connection = self._policy.create_connection(
+            transport, Role.SERVER, request, response, self._policy.options, self._policy.logger
+        )
+        self.connection._start(reader.trailing())
+        return self.connection
+
+    def _read_request(self, reader: RequestReader, deadline: Deadline) -> Request | None:
+        """Return the request, or None if the client leaves without a word, as port scanners do."""
+        silent = True
+        while True:
+            data = self._transport.recv(deadline)
+            if not data and silent:
+                self._log.debug("the client left without a word")
+                return None
+            silent = False
+            request = reader.receive(data)
+            if request is not None:
+                return request
+
+    def _answer(self, request: Request) -> Response:
+        """Decide how to answer the request."""
+        policy = self._policy
+        if self._refuse:
+            return Response(503, _WITH_STATUS[503], "too many connections; try again later\n")
+        if policy.process_request is not None:
+            response = policy.process_request(request)
+            if response is not None:
+                return response
+        check_request(request, policy.origins)
+        response = build_response(request, policy.subprotocols, policy.select_subprotocol)
+        if policy.process_response is not None:
+            response = policy.process_response(request, response) or response
+        return response
+
+    def _encode(self, reader: RequestReader, response: Response) -> bytes:
+        self._log.debug("> %d %s", response.status, redacted(response.headers.items()))
+        complete = Response(response.status, response.headers, response.body)
+        if "Date" not in complete.headers:
+            complete.headers.add("Date", email.utils.formatdate(usegmt=True))
+        if self._policy.server_header is not None and "Server" not in complete.headers:
+            complete.headers.add("Server", self._policy.server_header)
+        return reader.respond(complete)
+
+    def _send_refusal(self, reader: RequestReader, response: Response, deadline: Deadline) -> None:
+        """Answer with plain HTTP, and let the client read it before the connection is gone."""
+        with contextlib.suppress(OSError):
+            self._transport.send(self._encode(reader, response), deadline)
+            self._transport.half_close()
+            # Closing with unread input would reset the connection and lose the answer.
+            linger = deadline.earlier(_LINGER)
+            while self._transport.recv(linger):
+                if linger.lapsed:
+                    break
+
+    def _handle(self, connection: Connection) -> None:
+        """Let the handler do its work, then close the connection."""
+        code = CloseCode.INTERNAL_ERROR
+        try:
+            if wants_path(self._policy.handler):
+                self._policy.handler(connection, connection.path)
+            else:
+                self._policy.handler(connection)
+            code = CloseCode.NORMAL_CLOSURE
+        except ConnectionClosed as exc:
+            self._log.debug("%r: the handler ended with %s", connection, exc)
+        except Exception:
+            self._log.exception("%r: the handler failed", connection)
+        finally:
+            connection.close(code)
+
+
+def wants_path(handler: Handler) -> bool:
+    """
+    Tell from its signature whether the handler is called as ``handler(ws, path)``.
+
+    It is if it requires a second positional argument, or has one that is called "path".
+    """
+    try:
+        parameters = list(inspect.signature(handler).parameters.values())
+    except (TypeError, ValueError):  # a builtin without signature
+        return False
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if len(positional) < 2:
+        return False
+    second = positional[1]
+    return second.default is second.empty or second.name == "path"
+
+
+def _refusal(exc: InvalidHandshake) -> Response:
+    return Response(exc.status, _WITH_STATUS.get(exc.status), f"{exc}\n")

@@ -1,0 +1,317 @@
+"""
+An ordered byte stream over a connected socket, plain or TLS, for one reader and one writer.
+
+Knows nothing of WebSocket. Reading and writing are independent and may happen at the same time,
+also over TLS: OpenSSL forbids two threads in one connection, so TLS runs in memory under a short
+lock and the socket carries ready-made bytes outside it. What the socket does not take at once
+stays here and goes out first next time: nothing that interrupts a write can tear the stream.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import ssl
+import struct
+import threading
+
+from .deadline import Deadline
+
+READ_SIZE = 64 * 1024
+# Windows has neither; there the socket is non-blocking and every wait is a select().
+_DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
+_BUSY = (BlockingIOError, InterruptedError)
+# struct linger {on, 0 seconds}: its members are short on Windows, int elsewhere.
+_RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
+
+
+class Transport:
+    """
+    A plain byte stream.
+
+    ``recv`` is for one thread at a time, and so are the sending methods together; ``abort`` is for
+    any thread at any time and wakes the others. Network errors are raised as ``OSError``.
+    """
+
+    # TLS bytes that only a write can bring out; see TLSTransport.
+    wants_flush = False
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._unsent: list[memoryview] = []
+        # Counts the times the socket took bytes: a peer that takes some is alive.
+        self.progress = 0
+        sock.settimeout(None if _DONTWAIT else 0)
+
+    @property
+    def sock(self) -> socket.socket:
+        """The socket, for its addresses and options; do not read or write it."""
+        return self._sock
+
+    # Reading.
+
+    def recv(self, deadline: Deadline | None = None) -> bytes:
+        """
+        Return the next bytes, at least one; ``b""`` is the end of the stream.
+
+        Blocks until there are some.
+
+        Raises:
+            TimeoutError: the deadline lapsed.
+        """
+        if deadline is not None or not _DONTWAIT:
+            return self._recv_by(deadline or Deadline(None))
+        return self._sock.recv(READ_SIZE)
+
+    def _recv_by(self, deadline: Deadline) -> bytes:
+        while True:
+            try:
+                return self._sock.recv(READ_SIZE, _DONTWAIT)
+            except _BUSY:
+                if not wait_for(self._sock, "read", deadline.remaining()):
+                    raise TimeoutError(f"nothing received in {deadline.seconds} s") from None
+
+    # Writing.
+
+    @property
+    def pending(self) -> bool:
+        """Whether the socket has yet to take something."""
+        return bool(self._unsent)
+
+    def send_nowait(self, data: bytes) -> bool:
+        """Send without blocking; return False if a part has to wait for ``flush_nowait``."""
+        if self._unsent:
+            self._unsent.append(memoryview(data))
+            return self.flush_nowait()
+        try:
+            sent = self._sock.send(data, _DONTWAIT)
+            self.progress += 1
+        except _BUSY:
+            sent = 0
+        if sent == len(data):
+            return True
+        self._unsent.append(memoryview(data)[sent:])
+        return False
+
+    def flush_nowait(self) -> bool:
+        """Send what had to wait; return False if a part still has to."""
+        unsent = self._unsent
+        while unsent:
+            try:
+                sent = self._sock.send(unsent[0], _DONTWAIT)
+            except _BUSY:
+                return False
+            self.progress += 1
+            if sent == len(unsent[0]):
+                del unsent[0]
+            else:
+                unsent[0] = unsent[0][sent:]
+        return True
+
+    def wait_writable(self, deadline: Deadline) -> bool:
+        """Wait until the socket takes bytes again or is broken; return False on a timeout."""
+        return wait_for(self._sock, "write", deadline.remaining())
+
+    def send(self, data: bytes, deadline: Deadline) -> None:
+        """
+        Send all of the data.
+
+        Blocks until the socket has taken it.
+
+        Raises:
+            TimeoutError: the deadline lapsed; the rest waits for ``flush_nowait``.
+        """
+        done = self.send_nowait(data)
+        while not done:
+            if not self.wait_writable(deadline):
+                raise TimeoutError(f"the peer did not take all bytes in {deadline.seconds} s")
+            done = self.flush_nowait()
+
+    # The end.
+
+    def half_close(self) -> None:
+        """Tell the peer that no more bytes come. Everything must have been flushed."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_WR)
+
+    def shutdown(self) -> None:
+        """End the stream both ways and wake whoever reads or waits to write."""
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
+
+    def abort(self) -> None:
+        """Do the same by a reset, so that nothing is left to be delivered."""
+        with contextlib.suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        self.shutdown()
+
+    def close(self) -> None:
+        """Give the file descriptor back. Nobody may be reading or writing."""
+        self._unsent.clear()
+        self._sock.close()
+
+
+class TLSTransport(Transport):
+    """
+    A TLS byte stream.
+
+    Call ``handshake`` first.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+    ) -> None:
+        super().__init__(sock)
+        self._half_closed = False
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        # Guards the three TLS objects; held for computing only, never while waiting.
+        self._tls_lock = threading.Lock()
+        self._tls = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
+        )
+
+    @property
+    def ssl_object(self) -> ssl.SSLObject:
+        """The TLS session, for its certificate and cipher."""
+        return self._tls
+
+    def handshake(self, deadline: Deadline) -> None:
+        """
+        Do the TLS handshake. Blocks.
+
+        Raises:
+            ssl.SSLError: it failed; the peer has been told why.
+            TimeoutError: the deadline lapsed.
+        """
+        while True:
+            try:
+                self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._send_outgoing(deadline)
+                data = super().recv(deadline)
+                if not data:
+                    raise ssl.SSLEOFError(
+                        ssl.SSL_ERROR_EOF, "the peer closed the connection in the TLS handshake"
+                    ) from None
+                self._incoming.write(data)
+            except ssl.SSLError:
+                with contextlib.suppress(OSError):
+                    self._send_outgoing(deadline)
+                raise
+            else:
+                self._send_outgoing(deadline)
+                return
+
+    def _send_outgoing(self, deadline: Deadline) -> None:
+        if self._outgoing.pending:
+            super().send(self._outgoing.read(), deadline)
+
+    @property
+    def pending(self) -> bool:
+        return self.wants_flush or super().pending
+
+    def recv(self, deadline: Deadline | None = None) -> bytes:
+        while not self._half_closed:
+            with self._tls_lock:
+                data = self._decrypt()
+            if data is not None:
+                return data
+            encrypted = super().recv(deadline)
+            with self._tls_lock:
+                if encrypted:
+                    self._incoming.write(encrypted)
+                else:
+                    self._incoming.write_eof()
+        # Behind our close_notify OpenSSL reads no more; nobody wants what the peer still sends.
+        while super().recv(deadline):
+            pass
+        return b""
+
+    def _decrypt(self) -> bytes | None:
+        """Return what can be decrypted, ``b""`` at the end, None to wait. Needs the lock."""
+        parts = []
+        size = 0
+        try:
+            while size < READ_SIZE:
+                part = self._tls.read(READ_SIZE)
+                if not part:
+                    break
+                parts.append(part)
+                size += len(part)
+        except ssl.SSLWantReadError:
+            if not parts:
+                return None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            pass  # with or without the peer's close_notify: WebSocket has its own closing handshake
+        except ssl.SSLError:
+            if not parts:
+                raise
+        # An answer to a key update waits for our next write, which must carry it first.
+        self.wants_flush = bool(self._outgoing.pending)
+        return b"".join(parts)
+
+    def send_nowait(self, data: bytes) -> bool:
+        with self._tls_lock:
+            self._tls.write(data)
+            encrypted = self._outgoing.read()
+        return super().send_nowait(encrypted)
+
+    def flush_nowait(self) -> bool:
+        if self.wants_flush:
+            with self._tls_lock:
+                self._unsent.append(memoryview(self._outgoing.read()))
+                self.wants_flush = False
+        return super().flush_nowait()
+
+    def half_close(self) -> None:
+        with self._tls_lock:
+            self._half_closed = True
+            with contextlib.suppress(ssl.SSLError):
+                self._tls.unwrap()
+            goodbye = self._outgoing.read()
+        with contextlib.suppress(OSError):
+            super().send_nowait(goodbye)
+        super().half_close()
+
+
+def wait_for(sock: socket.socket, event: str, timeout: float | None) -> bool:
+    """Wait until a socket can be read ("read") or written ("write"); return False on a timeout."""
+    if not hasattr(select, "poll"):
+        socks = [sock]
+        readable, writable, broken = (socks, [], []) if event == "read" else ([], socks, socks)
+        return any(select.select(readable, writable, broken, timeout))
+    poll = select.poll()
+    poll.register(sock, select.POLLIN if event == "read" else select.POLLOUT)
+    return bool(poll.poll(None if timeout is None else timeout * 1000))
+
+
+def check_server_context(context: ssl.SSLContext) -> None:
+    """
+    Find out now, not with the first client, whether a server can use this context.
+
+    Raises:
+        ssl.SSLError: it is for clients, or has no certificate.
+    """
+    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_context.check_hostname = False
+    hello, answer = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context.wrap_bio(ssl.MemoryBIO(), hello)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    try:
+        context.wrap_bio(hello, answer, server_side=True).do_handshake()
+    except ssl.SSLWantReadError:
+        return
+    except ssl.SSLError as exc:
+        if exc.reason in ("NO_SHARED_CIPHER", "NO_SUITABLE_SIGNATURE_ALGORITHM") or not exc.reason:
+            raise ssl.SSLError(
+                ssl.SSL_ERROR_SSL, f"ssl= has no usable certificate; call load_cert_chain(): {exc}"
+            ) from None

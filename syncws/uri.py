@@ -1,0 +1,107 @@
+"""WebSocket URLs (RFC 6455 section 3)."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import urllib.parse
+
+from .exceptions import InvalidURI
+
+_PORTS = {"ws": 80, "wss": 443}
+# What RFC 3986 lets stand in a path and query; "%" since what is escaped stays escaped.
+_SAFE = "/?:@!$&'()*+,;=%-._~[]"
+
+
+@dataclasses.dataclass(frozen=True)
+class URI:
+    """
+    A WebSocket URL, taken apart.
+
+    Attributes:
+        secure: whether it is wss.
+        host: name or address, without brackets; an international name in its ASCII form.
+        port: the port, given or the scheme's own.
+        target: path and query, as they stand in the request.
+        credentials: user and password, if the URL has them.
+    """
+
+    secure: bool
+    host: str
+    port: int
+    target: str
+    credentials: tuple[str, str] | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def host_header(self) -> str:
+        """The value of the Host header: the port only where it is not the scheme's own."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (
+            host if self.port == _PORTS["wss" if self.secure else "ws"] else f"{host}:{self.port}"
+        )
+
+    @property
+    def origin(self) -> tuple[bool, str, int]:
+        """What must be equal for two URLs to lead to the same server."""
+        return self.secure, self.host, self.port
+
+
+def parse_uri(uri: str) -> URI:
+    """
+    Take a WebSocket URL apart.
+
+    Raises:
+        InvalidURI: it is not one.
+    """
+    if not isinstance(uri, str):
+        raise TypeError(f"a URL is a str; got {type(uri).__name__}")
+    shown = _without_credentials(uri)
+    if any(char <= " " or char == "\x7f" for char in uri):
+        raise InvalidURI(shown, "it has a space or a control character")
+    try:
+        parts = urllib.parse.urlsplit(uri)
+        port = parts.port
+        host = parts.hostname
+    except ValueError as exc:
+        raise InvalidURI(shown, str(exc)) from None
+    if parts.scheme not in _PORTS:
+        raise InvalidURI(shown, "its scheme is not ws or wss")
+    if not host:
+        raise InvalidURI(shown, "it has no host")
+    if parts.fragment:
+        raise InvalidURI(shown, "it has a fragment (#...), which RFC 6455 section 3 forbids")
+    if port == 0:
+        raise InvalidURI(shown, "port 0 cannot be connected to")
+    target = urllib.parse.quote(parts.path or "/", safe=_SAFE)
+    if parts.query:
+        target += "?" + urllib.parse.quote(parts.query, safe=_SAFE)
+    credentials = None
+    if parts.username is not None:
+        unquote = urllib.parse.unquote
+        credentials = (unquote(parts.username), unquote(parts.password or ""))
+    return URI(
+        parts.scheme == "wss",
+        _ascii_host(host, shown),
+        port or _PORTS[parts.scheme],
+        target,
+        credentials,
+    )
+
+
+def _ascii_host(host: str, shown: str) -> str:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+        return host
+    except ValueError:
+        pass
+    try:
+        return host.encode("idna").decode("ascii") if not host.isascii() else host
+    except UnicodeError as exc:
+        raise InvalidURI(shown, f"its host cannot be written in ASCII: {exc}") from None
+
+
+def _without_credentials(uri: str) -> str:
+    """Return the URL as it may stand in an error message or a log."""
+    scheme, separator, rest = uri.partition("://")
+    authority, slash, path = rest.partition("/")
+    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"

@@ -1,0 +1,140 @@
+"""
+The order of bytes on their way out: one lock for the transport, one outbox for what must not wait.
+
+Knows nothing of WebSocket: it is given ready-made frames. Whoever needs a frame out and may wait
+calls ``write``; whoever may not (the reader thread, the housekeeper) calls ``post``, and whoever
+holds the lock finds it in the outbox before letting go.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import threading
+from collections.abc import Iterable
+from typing import Callable
+
+from .deadline import Deadline, acquire
+from .housekeeper import housekeeper
+from .transport import Transport
+
+# Unanswered Pings of a peer that sends many and reads none. RFC 6455 section 5.5.3 lets us answer
+# only the latest; we answer as many as this.
+MAX_REPLIES = 64
+MAX_OUTBOX = 64 * 1024  # bytes of posted frames
+
+
+class Writer:
+    """Writes frames whole and in order. Thread-safe."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        # Held by the one thread that writes; it may block there, so nobody waits for it without a
+        # deadline, and the reader never waits.
+        self._lock = threading.Lock()
+        self._outbox: collections.deque[bytes] = collections.deque()
+        self._replies: collections.deque[bytes] = collections.deque(maxlen=MAX_REPLIES)
+        self._half_close = False
+
+    # For those who may wait.
+
+    def write(self, frames: Iterable[bytes], deadline: Deadline, admit: Callable[[], None]) -> bool:
+        """
+        Write frames; what others posted passes between them.
+
+        Blocks until the socket has taken them.
+
+        Args:
+            frames: made as they are needed.
+            deadline: when to give up.
+            admit: called right before each frame; it may still refuse by raising.
+
+        Returns:
+            False if the deadline lapsed after something was written: the rest goes out by itself.
+
+        Raises:
+            TimeoutError: the deadline lapsed with nothing written, and nothing will be.
+            OSError: the network failed.
+        """
+        if not acquire(self._lock, deadline):
+            raise _not_sent(deadline)
+        try:
+            while not self._flush():
+                if not self._transport.wait_writable(deadline):
+                    raise _not_sent(deadline)
+            done = True
+            for frame in frames:
+                if done:
+                    admit()
+                done = self._transport.send_nowait(frame) and self._flush()
+                while not done and self._transport.wait_writable(deadline):
+                    done = self._transport.flush_nowait() and self._flush()
+            return done
+        finally:
+            self._lock.release()
+            self.flush_nowait()
+
+    # For those who may not.
+
+    def post(self, data: bytes) -> None:
+        """Leave a frame for the next ``flush_nowait``, which the caller sees to."""
+        self._outbox.append(data)
+
+    def post_reply(self, data: bytes) -> None:
+        """Leave a frame that may be dropped if too many like it wait."""
+        self._replies.append(data)
+
+    @property
+    def stuffed(self) -> bool:
+        """Whether so much waits that nobody should post what can be done without."""
+        return sum(map(len, self._outbox)) >= MAX_OUTBOX
+
+    def finish(self) -> None:
+        """Half-close the transport as soon as everything is written."""
+        self._half_close = True
+
+    def flush_nowait(self) -> None:
+        """
+        Write what waits, as far as the socket takes it at once; see to the rest later.
+
+        A thread that finds the lock taken leaves: its holder comes by here after letting go.
+        """
+        while self._outbox or self._replies or self._half_close or self._transport.pending:
+            if not self._lock.acquire(False):
+                return
+            try:
+                if not self._flush():
+                    housekeeper.call_when_writable(self._transport.sock, self.flush_nowait)
+                    return
+                if self._half_close:
+                    self._half_close = False
+                    self._transport.half_close()
+            except OSError:
+                # The reader meets the same end of the network, and it knows what to say of it.
+                self._outbox.clear()
+                self._replies.clear()
+                self._half_close = False
+                return
+            finally:
+                self._lock.release()
+
+    def _flush(self) -> bool:
+        """Write what waits; return False if the socket does not take all. Needs the lock."""
+        parts = []
+        for waiting in (self._replies, self._outbox):
+            with contextlib.suppress(IndexError):
+                while True:
+                    parts.append(waiting.popleft())
+        if parts:
+            return self._transport.send_nowait(b"".join(parts))
+        return not self._transport.pending or self._transport.flush_nowait()
+
+    def close(self) -> None:
+        """Close the transport, which has been shut down: whoever writes is about to leave."""
+        housekeeper.forget(self._transport.sock)
+        with self._lock:
+            self._transport.close()
+
+
+def _not_sent(deadline: Deadline) -> TimeoutError:
+    return TimeoutError(f"not sent: the peer took nothing for {deadline.seconds} s")
