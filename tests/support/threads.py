@@ -1,0 +1,91 @@
+"""Run a call in a thread and get back what it returned or raised; look at threads and sockets."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from typing import Any, Callable
+
+# A watchdog only: a passing test never waits this long.
+WATCHDOG = 20.0
+KEPT = ("syncws-housekeeper", "syncws-resolve-", "pytest_timeout", "hypothesis")
+
+
+class Running:
+    """A call in a thread of its own."""
+
+    def __init__(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+        def run() -> None:
+            try:
+                self._result = call(*args, **kwargs)
+            except BaseException as exc:
+                self._error = exc
+
+        self.thread = threading.Thread(target=run, name=f"running-{call!r}", daemon=True)
+        self.thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the call is still running."""
+        return self.thread.is_alive()
+
+    def result(self, timeout: float = WATCHDOG) -> Any:
+        """Wait for the call; return its result or raise its exception here."""
+        self.thread.join(timeout)
+        assert not self.thread.is_alive(), f"{self.thread.name} hangs"
+        if self._error is not None:
+            raise self._error
+        return self._result
+
+    def error(self, timeout: float = WATCHDOG) -> BaseException:
+        """Wait for the call, which must raise; return its exception."""
+        self.thread.join(timeout)
+        assert not self.thread.is_alive(), f"{self.thread.name} hangs"
+        assert self._error is not None, f"{self.thread.name} returned {self._result!r}"
+        return self._error
+
+
+def eventually(fact: Callable[[], Any], what: str = "") -> Any:
+    """Wait until a fact holds that nobody notifies; return it. Fails at the watchdog."""
+    end = time.monotonic() + WATCHDOG
+    while True:
+        value = fact()
+        if value:
+            return value
+        assert time.monotonic() < end, f"never happened: {what or fact}"
+        threading.Event().wait(0.002)
+
+
+def blocked_in(thread: threading.Thread, function: str) -> bool:
+    """Tell whether a thread is inside a function of this name (by its stack)."""
+    import sys
+
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None:
+        if frame.f_code.co_name == function:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def live_threads() -> list[threading.Thread]:
+    """Return the threads that a test must not leave behind."""
+    return [
+        t
+        for t in threading.enumerate()
+        if t is not threading.main_thread() and not t.name.startswith(KEPT)
+    ]
+
+
+def open_fds() -> int:
+    """Count the open file descriptors of this process (0 where the system cannot tell)."""
+    gc.collect()
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return 0
