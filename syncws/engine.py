@@ -67,6 +67,7 @@ class Engine:
         self._writer = Writer(transport)
         self._state_lock = threading.Lock()
         self._inherited: InheritedConnection | None = None
+        self._reader: threading.Thread | None = None
         self._close_timer: Timer | None = None
         self._keepalive: Keepalive | None = None
         self.sender = Sender(
@@ -82,12 +83,13 @@ class Engine:
     def start(self, trailing: bytes) -> None:
         """Begin to read, first what came behind the opening handshake."""
         _live.add(self)
-        threading.Thread(
-            target=self._read,
-            args=(trailing,),
-            name=f"syncws-{self.protocol.role.value}-reader",
-            daemon=True,
-        ).start()
+        name = f"syncws-{self.protocol.role.value}-reader"
+        self._reader = threading.Thread(target=self._read, args=(trailing,), name=name, daemon=True)
+        try:
+            self._reader.start()
+        except RuntimeError as exc:  # the system has no more threads
+            self._ended(exc)
+            raise
         options = self._options
         if options.ping_interval is not None:
             self._keepalive = Keepalive(
@@ -130,6 +132,8 @@ class Engine:
     def close(self, close: Close, limit: float | None) -> None:
         """Do the closing handshake; cut TCP if it takes over ``limit`` seconds. Blocks."""
         self._happened(self.protocol.close_called, close)
+        if threading.current_thread() is self._reader:
+            return  # called back by a Ping's future: it cannot wait for itself
         if not wait(self.closed, Deadline(limit)):
             self._close_timed_out(limit)
             wait(self.closed, Deadline(None))

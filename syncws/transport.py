@@ -41,6 +41,9 @@ class Transport:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._unsent: list[memoryview] = []
+        # Set while the socket may have taken bytes that are not noted yet. Found set, it means that
+        # Ctrl-C came in just there: nobody knows what the peer has, so nothing more may follow.
+        self._torn = False
         # Counts the times the socket took bytes: a peer that takes some is alive.
         self.progress = 0
         sock.settimeout(None if _DONTWAIT else 0)
@@ -85,29 +88,39 @@ class Transport:
         if self._unsent:
             self._unsent.append(memoryview(data))
             return self.flush_nowait()
+        sent = self._send_some(data)
+        if sent < len(data):
+            self._unsent.append(memoryview(data)[sent:])
+        self._torn = False
+        return sent == len(data)
+
+    def _send_some(self, data: bytes | memoryview) -> int:
+        """Return how many bytes the socket took; the caller notes that and clears ``_torn``."""
+        if self._torn:
+            raise OSError("a write was interrupted in the middle; the stream cannot go on")
+        self._torn = True
         try:
             sent = self._sock.send(data, _DONTWAIT)
-            self.progress += 1
         except _BUSY:
-            sent = 0
-        if sent == len(data):
-            return True
-        self._unsent.append(memoryview(data)[sent:])
-        return False
+            return 0
+        except OSError:
+            self._torn = False
+            raise
+        self.progress += 1
+        return sent
 
     def flush_nowait(self) -> bool:
         """Send what had to wait; return False if a part still has to."""
         unsent = self._unsent
         while unsent:
-            try:
-                sent = self._sock.send(unsent[0], _DONTWAIT)
-            except _BUSY:
-                return False
-            self.progress += 1
+            sent = self._send_some(unsent[0])
             if sent == len(unsent[0]):
                 del unsent[0]
             else:
                 unsent[0] = unsent[0][sent:]
+            self._torn = False
+            if not sent:
+                return False
         return True
 
     def wait_writable(self, deadline: Deadline) -> bool:
@@ -123,7 +136,10 @@ class Transport:
         Raises:
             TimeoutError: the deadline lapsed; the rest waits for ``flush_nowait``.
         """
-        done = self.send_nowait(data)
+        self._finish(self.send_nowait(data), deadline)
+
+    def _finish(self, done: bool, deadline: Deadline) -> None:
+        """Send what had to wait, if not all is done yet."""
         while not done:
             if not self.wait_writable(deadline):
                 raise TimeoutError(f"the peer did not take all bytes in {deadline.seconds} s")
@@ -212,7 +228,7 @@ class TLSTransport(Transport):
 
     def _send_outgoing(self, deadline: Deadline) -> None:
         if self._outgoing.pending:
-            super().send(self._outgoing.read(), deadline)
+            self._finish(super().send_nowait(self._outgoing.read()), deadline)
 
     @property
     def pending(self) -> bool:

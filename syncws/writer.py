@@ -22,6 +22,7 @@ from .transport import Transport
 # only the latest; we answer as many as this.
 MAX_REPLIES = 64
 MAX_OUTBOX = 64 * 1024  # bytes of posted frames
+_LEAVING = 5.0  # seconds for a writer to notice that its transport was shut down
 
 
 class Writer:
@@ -132,8 +133,11 @@ class Writer:
     def close(self) -> None:
         """Close the transport, which has been shut down: whoever writes is about to leave."""
         housekeeper.forget(self._transport.sock)
-        with self._lock:
-            self._transport.close()
+        # Without end only if Ctrl-C hit a writer between taking the lock and noting so.
+        locked = self._lock.acquire(True, _LEAVING)
+        self._transport.close()
+        if locked:
+            self._lock.release()
 
 
 def _not_sent(deadline: Deadline) -> TimeoutError:

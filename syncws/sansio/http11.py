@@ -136,6 +136,9 @@ class RequestReader:
         Raises:
             InvalidMessage: not HTTP, over a limit, or cut off; ``status`` says how to answer.
         """
+        if not data:
+            # h11 is not told: it would refuse to write an answer to that.
+            raise InvalidMessage("the client closed the connection before its request was complete")
         if self._line >= 0:
             self._check_line(data)
         self._head.split(data)
@@ -148,8 +151,7 @@ class RequestReader:
             ) from None
         if event is h11.NEED_DATA:
             return None
-        if not isinstance(event, h11.Request):
-            raise InvalidMessage("the client closed the connection before its request was complete")
+        assert isinstance(event, h11.Request)
         self._method = event.method.decode("ascii")
         return Request(
             event.target.decode("ascii"),
