@@ -251,7 +251,12 @@ def _request_headers(
 
 
 def basic_credentials(user: str, password: str) -> str:
-    """Return the value of an Authorization header (RFC 7617)."""
+    """
+    Return the value of an Authorization header (RFC 7617).
+
+    Raises:
+        ValueError: the user name has a colon.
+    """
     if ":" in user:
         raise ValueError("a user name for Basic authentication has no colon (RFC 7617 section 2)")
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")

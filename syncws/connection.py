@@ -206,8 +206,13 @@ class Connection:
         """
         Send several messages in one write; see ``send`` for the rest.
 
-        All messages are encoded before the first goes out. On TimeoutError either none was sent or
-        all go out.
+        All messages are encoded before the first goes out.
+
+        Raises:
+            TimeoutError: the peer does not read. If it says "not sent", nothing was; otherwise all
+                go out by themselves.
+            ConnectionClosed: the connection is closing or closed.
+            TypeError: one of them is not a message; nothing was sent.
         """
         contents = [_whole(message, text) for message in messages]
         self._engine.sender.send_many(contents, self._send_deadline(timeout))
@@ -237,7 +242,7 @@ class Connection:
         data = os.urandom(4) if payload is None else _whole(payload, None)[1]
         waiter = self._engine.ping(data)
         try:
-            return waiter.result(timeout)
+            return waiter.result(Deadline(timeout).remaining())
         except concurrent.futures.TimeoutError:
             raise TimeoutError(f"no Pong in {timeout} s") from None
         finally:

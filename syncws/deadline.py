@@ -8,6 +8,8 @@ import time
 
 # Waiting for a lock is not interrupted by Ctrl-C on Windows, so it is done in slices there.
 _SLICE = 0.25 if os.name == "nt" else None
+# Longer than poll() can wait, which is 24 days; nobody will tell it from for ever.
+FOREVER = 2_000_000.0
 
 
 class Deadline:
@@ -21,7 +23,8 @@ class Deadline:
 
     def __init__(self, seconds: float | None) -> None:
         self.seconds = seconds
-        self._end = None if seconds is None else time.monotonic() + seconds
+        endless = seconds is None or seconds >= FOREVER
+        self._end = None if endless else time.monotonic() + seconds  # type: ignore[operator]
 
     def remaining(self) -> float | None:
         """Return the seconds that are left, never below zero; ``None`` if there is no limit."""

@@ -52,7 +52,7 @@ def dial(
                     _attempt(attempts, address, source_address, options, errors)
                     address = next(waiting, None)
                 pause = deadline if address is None else deadline.earlier(ATTEMPT_DELAY)
-                winner = _first(attempts, pause, errors)
+                winner = _first(attempts, pause, address is not None, errors)
                 if winner is not None:
                     return winner
                 if deadline.lapsed:
@@ -93,7 +93,7 @@ def _attempt(
 
 
 def _first(
-    attempts: selectors.BaseSelector, pause: Deadline, errors: list[str]
+    attempts: selectors.BaseSelector, pause: Deadline, more: bool, errors: list[str]
 ) -> socket.socket | None:
     """Wait until an attempt succeeds, or the next is due: all have failed or the pause is over."""
     while attempts.get_map():
@@ -107,9 +107,7 @@ def _first(
                 return sock
             sock.close()
             errors.append(_one_failure(key.data, os.strerror(error)))
-        if not ready:
-            return None
-        if pause.seconds == ATTEMPT_DELAY:
+        if more or not ready:
             return None  # one failed: the next need not wait
     return None
 

@@ -83,13 +83,6 @@ class Engine:
     def start(self, trailing: bytes) -> None:
         """Begin to read, first what came behind the opening handshake."""
         _live.add(self)
-        name = f"syncws-{self.protocol.role.value}-reader"
-        self._reader = threading.Thread(target=self._read, args=(trailing,), name=name, daemon=True)
-        try:
-            self._reader.start()
-        except RuntimeError as exc:  # the system has no more threads
-            self._ended(exc)
-            raise
         options = self._options
         if options.ping_interval is not None:
             self._keepalive = Keepalive(
@@ -100,6 +93,13 @@ class Engine:
                 self._peer_silent,
             )
             self._keepalive.start()
+        name = f"syncws-{self.protocol.role.value}-reader"
+        self._reader = threading.Thread(target=self._read, args=(trailing,), name=name, daemon=True)
+        try:
+            self._reader.start()
+        except RuntimeError as exc:  # the system has no more threads
+            self._ended(exc)
+            raise
 
     # Control frames.
 
@@ -235,7 +235,8 @@ class Engine:
         except Exception as exc:
             error = exc
             self._logger.exception("%s: the reader failed; please report this", self)
-        self._ended(error)
+        finally:  # also when a callback of a Ping's future leaves by SystemExit
+            self._ended(error)
 
     def _received(self, data: bytes) -> None:
         self._reads += 1
@@ -294,10 +295,12 @@ class Engine:
         self._transport.shutdown()
         self._writer.close()
         self.queue.close()
-        self.pings.fail(self.closed_error)
-        if self._debug:
-            self._logger.debug("%s = %s", self, self.closed_error())
-        self.closed.set()
+        try:
+            self.pings.fail(self.closed_error)
+            if self._debug:
+                self._logger.debug("%s = %s", self, self.closed_error())
+        finally:
+            self.closed.set()
 
     # What the keepalive asks.
 

@@ -37,8 +37,6 @@ class ConnectionClosed(WebSocketException):
     Attributes:
         rcvd: the Close frame the peer sent, or ``None``.
         sent: the Close frame we sent, or ``None``.
-        code: the close code of RFC 6455 section 7.1.5: the peer's, or 1006 if none came.
-        reason: the peer's reason (section 7.1.6), or ``""``.
     """
 
     def __init__(self, rcvd: Close | None, sent: Close | None) -> None:
@@ -48,10 +46,12 @@ class ConnectionClosed(WebSocketException):
 
     @property
     def code(self) -> int:
+        """The close code of RFC 6455 section 7.1.5: the peer's, or 1006 if none came."""
         return CloseCode.ABNORMAL_CLOSURE.value if self.rcvd is None else self.rcvd.code
 
     @property
     def reason(self) -> str:
+        """The peer's reason (section 7.1.6), or ``""``."""
         return "" if self.rcvd is None else self.rcvd.reason
 
     def __str__(self) -> str:

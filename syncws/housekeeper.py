@@ -17,6 +17,8 @@ import threading
 import time
 from typing import Callable
 
+from .deadline import FOREVER
+
 logger = logging.getLogger("syncws")
 
 Callback = Callable[[], None]
@@ -124,10 +126,10 @@ class Housekeeper:
         now = time.monotonic()
         while self._timers and (self._timers[0][0] <= now or self._timers[0][2].callback is None):
             timer = heapq.heappop(self._timers)[2]
-            if timer.callback is not None:
-                due.append(timer.callback)
-                timer.callback = None
-        return due, self._timers[0][0] - now if self._timers else None
+            callback, timer.callback = timer.callback, None  # read once: cancel() takes no lock
+            if callback is not None:
+                due.append(callback)
+        return due, min(self._timers[0][0] - now, FOREVER) if self._timers else None
 
 
 def _forever(timeout: float | None) -> float:

@@ -84,7 +84,10 @@ def listen_unix(path: str) -> socket.socket:
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISSOCK(os.stat(path).st_mode) and not _answers(path):
                 os.unlink(path)
-        listener.bind(path)
+        try:
+            listener.bind(path)
+        except OSError as exc:
+            raise OSError(exc.errno, f"cannot listen on {path}: {exc.strerror or exc}") from None
         listener.listen(_BACKLOG)
         listener.setblocking(False)
     except BaseException:
@@ -96,4 +99,5 @@ def listen_unix(path: str) -> socket.socket:
 def _answers(path: str) -> bool:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
-        return probe.connect_ex(path) == 0
+        # A live server that is busy does not refuse: its backlog is full.
+        return probe.connect_ex(path) != errno.ECONNREFUSED

@@ -29,13 +29,14 @@ class QueueClosed(Exception):
 class Arriving:
     """A message that comes in pieces. Guarded by the lock of its queue."""
 
-    __slots__ = ("_buffer", "dropped", "finished", "pieces", "size", "streamed", "text")
+    __slots__ = ("_buffer", "dropped", "finished", "pieces", "size", "streamed", "text", "wanted")
 
     def __init__(self, text: bool) -> None:
         self.text = text
         self.size = 0  # bytes held here
         self.finished = False
         self.streamed = False  # taken in pieces
+        self.wanted = False  # someone asked for it whole
         self.dropped = False  # nobody wants the rest
         self.pieces: collections.deque[tuple[Message, int]] = collections.deque()
         # Grows in place, so that a long message costs its size once, not twice.
@@ -57,6 +58,7 @@ class Arriving:
     def stream(self) -> None:
         """Turn to being taken in pieces."""
         self.streamed = True
+        self.wanted = False
         if self.size:
             self.pieces.append((self.joined(), self.size))
         self._buffer = io.BytesIO()
@@ -132,6 +134,7 @@ class RecvQueue:
                 self._filled.notify_all()
 
     def _add(self, messages: Sequence[Message], size: int) -> None:
+        self._forget_taken()
         self._messages.extend(messages)
         self._fed += len(messages)
         self._bytes += size
@@ -165,15 +168,21 @@ class RecvQueue:
 
     def _full(self) -> bool:
         """Tell whether the feeder has to wait. Needs the lock."""
+        self._forget_taken()
+        if not self._over_limit():
+            return False
+        arriving = self._arriving
+        if self._messages or (arriving is not None and arriving.streamed):
+            return True
+        # Someone waits for a message, so the one that is arriving must be let in to its end; also
+        # for those who do not wait but ask again and again.
+        return not (self._waiting or (arriving is not None and arriving.wanted))
+
+    def _forget_taken(self) -> None:
+        """Drop the notes of batches of which nothing is left. Needs the lock."""
         taken = self._fed - len(self._messages)
         while self._batches and self._batches[0][0] <= taken:
             self._bytes -= self._batches.popleft()[1]
-        if not self._over_limit():
-            return False
-        if self._arriving is not None and self._arriving.streamed:
-            return True
-        # Someone waits for a message, so the one that is arriving must be let in to its end.
-        return not self._waiting or bool(self._messages)
 
     def drain(self) -> None:
         """From now on the feeder never waits: what finds no room is dropped."""
@@ -205,6 +214,8 @@ class RecvQueue:
         except IndexError:
             with self._lock:
                 while not self._messages:
+                    if self._arriving is not None and not self._arriving.streamed:
+                        self._arriving.wanted = True
                     self._wait(deadline)
                 message = self._messages.popleft()
         if self.parked:
@@ -220,6 +231,11 @@ class RecvQueue:
             self._emptied.notify()
             if deadline.lapsed or not wait(self._filled, deadline):
                 raise TimeoutError(f"no message in {deadline.seconds} s")
+        except BaseException:
+            # The message that came just now may have woken this thread alone.
+            if self._messages:
+                self._filled.notify()
+            raise
         finally:
             self._waiting -= 1
 
@@ -278,8 +294,10 @@ class RecvQueue:
             arriving.unstream()
             if arriving.finished:
                 self._pieces_bytes -= arriving.size
-                self._add([], arriving.size)
-                self._fed += 1
+                # As if the last one taken had not been, and were this one.
+                self._forget_taken()
+                self._batches.appendleft((self._fed - len(self._messages), arriving.size))
+                self._bytes += arriving.size
                 self._messages.appendleft(arriving.joined())
             self._filled.notify_all()
 

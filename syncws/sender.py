@@ -54,44 +54,56 @@ class Sender:
         # Keeps the frames of one message together, also while its next fragment is being made.
         self._lock = threading.Lock()
         self._fragmenting: int | None = None  # the thread that sends an iterable
+        self._unfinished = False  # the peer has the beginning of a message and not its end
 
     def send(self, opcode: int, payload: bytes, deadline: Deadline) -> None:
-        """Send one message, in fragments if it is long."""
+        """
+        Send one message, in fragments if it is long.
+
+        Raises:
+            TimeoutError: as Connection.send.
+        """
         with self._turn(deadline):
             parts = split(opcode, payload, self._fragment_size)
-            done = self._write(map(self._encode, parts), deadline)
+            done = self._write(self._frames(parts), deadline)
             self.messages += 1
         if not done:
             raise _late(deadline)
 
     def send_many(self, contents: Iterable[tuple[int, bytes]], deadline: Deadline) -> None:
-        """Send several messages in one write."""
+        """
+        Send several messages in one write.
+
+        Raises:
+            TimeoutError: as Connection.send_many.
+        """
         with self._turn(deadline):
             frames: list[bytes] = []
+            count = 0
             for opcode, payload in contents:
                 frames += map(self._encode, split(opcode, payload, self._fragment_size))
-                self.messages += 1
+                count += 1
             done = not frames or self._write([b"".join(frames)], deadline)
+            self.messages += count
         if not done:
             raise _late(deadline)
 
     def send_fragments(self, parts: Iterable[Part], deadline: Deadline) -> None:
-        """Send one message whose parts are made by the user as we go."""
+        """
+        Send one message whose parts are made by the user as we go.
+
+        Raises:
+            TimeoutError: in the middle of the message; the rest of it is given up.
+        """
         with self._turn(deadline):
             self._fragmenting = threading.get_ident()
             begun = False
             try:
                 for part in parts:
-                    done = self._write([self._encode(part)], deadline)
-                    begun = True
-                    if not done:
+                    if not self._write(self._frames([part]), deadline):
                         raise _late(deadline)
-                self.messages += 1
-            except BaseException:
-                # The peer would take what it has for the whole message.
-                if begun:
-                    self._give_up()
-                raise
+                    begun = True
+                self.messages += begun
             finally:
                 self._fragmenting = None
 
@@ -104,7 +116,13 @@ class Sender:
             if not acquire(self._lock, deadline):
                 raise TimeoutError(f"not sent: another send() took over {deadline.seconds} s")
         try:
+            self._unfinished = False
             yield
+        except BaseException:
+            # The peer would take what it has for the whole message.
+            if self._unfinished:
+                self._give_up()
+            raise
         finally:
             self._lock.release()
 
@@ -115,7 +133,15 @@ class Sender:
         except OSError as exc:
             if isinstance(exc, TimeoutError) and exc.errno is None:
                 raise
+            self._unfinished = False  # nobody is there to misunderstand
             raise self._failed(exc) from exc
+
+    def _frames(self, parts: Iterable[Part]) -> Iterator[bytes]:
+        """Encode frames one by one, as the writer asks for them."""
+        for part in parts:
+            frame = self._encode(part)
+            self._unfinished = not part[2]
+            yield frame
 
     def _encode(self, part: Part) -> bytes:
         opcode, payload, fin = part

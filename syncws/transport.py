@@ -44,7 +44,8 @@ class Transport:
         # Set while the socket may have taken bytes that are not noted yet. Found set, it means that
         # Ctrl-C came in just there: nobody knows what the peer has, so nothing more may follow.
         self._torn = False
-        # Counts the times the socket took bytes: a peer that takes some is alive.
+        # Counts the times the socket took bytes that had waited: a peer that makes room is alive.
+        # Bytes for which there is room anyway say nothing of the peer.
         self.progress = 0
         sock.settimeout(None if _DONTWAIT else 0)
 
@@ -106,7 +107,6 @@ class Transport:
         except OSError:
             self._torn = False
             raise
-        self.progress += 1
         return sent
 
     def flush_nowait(self) -> bool:
@@ -121,6 +121,7 @@ class Transport:
             self._torn = False
             if not sent:
                 return False
+            self.progress += 1
         return True
 
     def wait_writable(self, deadline: Deadline) -> bool:
@@ -235,8 +236,10 @@ class TLSTransport(Transport):
         return self.wants_flush or super().pending
 
     def recv(self, deadline: Deadline | None = None) -> bytes:
-        while not self._half_closed:
+        while True:
             with self._tls_lock:
+                if self._half_closed:
+                    break
                 data = self._decrypt()
             if data is not None:
                 return data
@@ -278,6 +281,7 @@ class TLSTransport(Transport):
         with self._tls_lock:
             self._tls.write(data)
             encrypted = self._outgoing.read()
+            self.wants_flush = False
         return super().send_nowait(encrypted)
 
     def flush_nowait(self) -> bool:

@@ -72,9 +72,12 @@ def parse_uri(uri: str) -> URI:
         raise InvalidURI(shown, "it has a fragment (#...), which RFC 6455 section 3 forbids")
     if port == 0:
         raise InvalidURI(shown, "port 0 cannot be connected to")
-    target = urllib.parse.quote(parts.path or "/", safe=_SAFE)
-    if parts.query:
-        target += "?" + urllib.parse.quote(parts.query, safe=_SAFE)
+    try:
+        target = urllib.parse.quote(parts.path or "/", safe=_SAFE)
+        if parts.query:
+            target += "?" + urllib.parse.quote(parts.query, safe=_SAFE)
+    except UnicodeError as exc:
+        raise InvalidURI(shown, str(exc)) from None
     credentials = None
     if parts.username is not None:
         unquote = urllib.parse.unquote
@@ -95,9 +98,9 @@ def _ascii_host(host: str, shown: str) -> str:
     except ValueError:
         pass
     try:
-        return host.encode("idna").decode("ascii") if not host.isascii() else host
+        return host.encode("idna").decode("ascii")
     except UnicodeError as exc:
-        raise InvalidURI(shown, f"its host cannot be written in ASCII: {exc}") from None
+        raise InvalidURI(shown, f"its host is not a name: {exc}") from None
 
 
 def _without_credentials(uri: str) -> str:

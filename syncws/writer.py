@@ -65,8 +65,7 @@ class Writer:
                     raise _not_sent(deadline)
             done = True
             for frame in frames:
-                if done:
-                    admit()
+                admit()
                 done = self._transport.send_nowait(frame) and self._flush()
                 while not done and self._transport.wait_writable(deadline):
                     done = self._transport.flush_nowait() and self._flush()
@@ -132,9 +131,9 @@ class Writer:
 
     def close(self) -> None:
         """Close the transport, which has been shut down: whoever writes is about to leave."""
-        housekeeper.forget(self._transport.sock)
         # Without end only if Ctrl-C hit a writer between taking the lock and noting so.
         locked = self._lock.acquire(True, _LEAVING)
+        housekeeper.forget(self._transport.sock)  # not earlier: a writer may ask for it until then
         self._transport.close()
         if locked:
             self._lock.release()

@@ -241,7 +241,12 @@ def _same_host(origin: str, host: str) -> bool:
 
 
 def checked_subprotocols(subprotocols: Sequence[str]) -> Sequence[str]:
-    """Return the subprotocols; raise if they are not tokens, all different (section 4.1)."""
+    """
+    Return the subprotocols (section 4.1).
+
+    Raises:
+        TypeError, ValueError: they are not a list of tokens, all different.
+    """
     if isinstance(subprotocols, str):
         raise TypeError("subprotocols is a list of names, not one str")
     for name in subprotocols:

@@ -169,7 +169,12 @@ class RequestReader:
             self._line = -1
 
     def respond(self, response: Response) -> bytes:
-        """Encode the answer. Anything but 101 is the last thing on the connection."""
+        """
+        Encode the answer. Anything but 101 is the last thing on the connection.
+
+        Raises:
+            ValueError: its status or headers may not be sent.
+        """
         headers = _encoded(response.headers)
         try:
             if response.status == 101:
@@ -236,6 +241,8 @@ class ResponseReader:
         Raises:
             InvalidMessage: not HTTP, over a limit, or cut off.
         """
+        if not data and self._response is None:
+            raise InvalidMessage("the server closed the connection before it answered")
         try:
             while self._response is None:
                 head, data = self._head.split(data)
@@ -280,11 +287,7 @@ class ResponseReader:
         if isinstance(event, h11.Data):
             self._body += event.data
             return self._finished() if len(self._body) >= MAX_BODY else None
-        elif isinstance(event, h11.EndOfMessage):
-            return self._finished()
-        elif isinstance(event, h11.ConnectionClosed):
-            return self._cut_off("the server closed the connection before it answered")
-        return None
+        return self._finished()  # EndOfMessage, or the end of the stream behind it
 
     def _finished(self) -> Response:
         assert self._response is not None
@@ -317,9 +320,4 @@ def _checked_headers(
     """Take over h11's header fields, names as they were written, within our limit."""
     if len(event.headers) > MAX_HEADERS:
         raise InvalidMessage(f"{len(event.headers)} header fields; limit {MAX_HEADERS}", 431)
-    try:
-        return Headers(
-            [(n.decode("ascii"), v.decode("latin-1")) for n, v in event.headers.raw_items()]
-        )
-    except ValueError as exc:
-        raise InvalidMessage(str(exc)) from None
+    return Headers([(n.decode("ascii"), v.decode("latin-1")) for n, v in event.headers.raw_items()])
