@@ -18,7 +18,14 @@ from .codes import Role
 from .connection import Connection
 from .deadline import Deadline
 from .dial import SocketOption, dial
-from .exceptions import InvalidHandshake, InvalidMessage, InvalidStatus, TooManyRedirects
+from .exceptions import (
+    InvalidHandshake,
+    InvalidHeader,
+    InvalidMessage,
+    InvalidStatus,
+    InvalidURI,
+    TooManyRedirects,
+)
 from .options import Options, OptionsDict
 from .sansio import (
     Headers,
@@ -80,24 +87,18 @@ class _Dialling:
 
     def redirect(self, location: str) -> None:
         """Go to another place, without what was meant for this one only."""
-        here = self.uri
-        base = f"{'wss' if here.secure else 'ws'}://{here.host_header}{here.target}"
-        place = urllib.parse.urljoin(base.replace("ws", "http", 1), location)
-        scheme, separator, rest = place.partition("://")
-        scheme = {"http": "ws", "https": "wss"}.get(scheme, scheme)
-        there = parse_uri(scheme + separator + rest)
+        here, there = self.uri, _resolved(self.uri, location)
+        place = there.host_header
         if here.secure and not there.secure:
-            raise TooManyRedirects(f"redirected from wss to ws, which nobody protects: {location}")
+            raise TooManyRedirects(f"redirected from wss to ws, which nobody protects: {place}")
         if there.origin != here.origin:
             if self.sock is not None or self.unix_path is not None:
-                raise TooManyRedirects(
-                    f"redirected to {location}, but sock= or unix_path= is given"
-                )
+                raise TooManyRedirects(f"redirected to {place}, but sock= or unix_path= is given")
             for name in (*_CREDENTIALS, "Host"):
                 self.headers.discard(name)
             self.server_hostname = None
         elif self.sock is not None:
-            raise TooManyRedirects(f"redirected to {location}, but sock= can be used only once")
+            raise TooManyRedirects(f"redirected to {place}, but sock= can be used only once")
         self.uri = there
 
 
@@ -248,6 +249,19 @@ def _request_headers(
             headers.discard(name)
         headers.add(name, value)
     return headers
+
+
+def _resolved(here: URI, location: str) -> URI:
+    """Read a Location header, which may be relative and may speak of HTTP (RFC 9110 10.2.2)."""
+    base = f"{'https' if here.secure else 'http'}://{here.host_header}{here.target}"
+    try:
+        place, _ = urllib.parse.urldefrag(urllib.parse.urljoin(base, location))
+        scheme, separator, rest = place.partition("://")
+        return parse_uri({"http": "ws", "https": "wss"}.get(scheme, scheme) + separator + rest)
+    except InvalidURI as exc:
+        raise InvalidHeader("Location", str(exc)) from None
+    except ValueError:  # not told in urllib's words: they may quote a password
+        raise InvalidHeader("Location", "it is not a URL") from None
 
 
 def basic_credentials(user: str, password: str) -> str:

@@ -11,6 +11,7 @@ import concurrent.futures
 import contextlib
 import logging
 import os
+import sys
 import uuid
 import warnings
 from collections.abc import Iterable, Iterator
@@ -314,7 +315,8 @@ class Connection:
     def __del__(self) -> None:
         """End the reader of a connection that nobody holds any more."""
         engine = getattr(self, "_engine", None)
-        if engine is not None and not engine.closed.is_set():
+        # At the very end of the program the reader may have been stopped with a lock in its hand.
+        if engine is not None and not engine.closed.is_set() and not sys.is_finalizing():
             engine.abandon()
             warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
 

@@ -70,6 +70,7 @@ class Engine:
         self._reader: threading.Thread | None = None
         self._close_timer: Timer | None = None
         self._keepalive: Keepalive | None = None
+        self._keepalive_payload = b""
         self.sender = Sender(
             self.protocol,
             self._writer,
@@ -154,7 +155,8 @@ class Engine:
     def _write_failed(self, exc: OSError) -> WebSocketException:
         """The network is gone. The reader meets the same end behind what is still unread."""
         with self._state_lock:
-            if self.cause is None:
+            # Behind a Close, or cut by ourselves, it is no news.
+            if self.cause is None and self.protocol.rcvd is None and not self._over:
                 self.cause = exc
             self._arm_close_timer()
         return self.closed_error()
@@ -163,7 +165,11 @@ class Engine:
         """Say why nothing can be sent or received."""
         if self._inherited is not None:
             return self._inherited
-        return connection_closed(self.protocol.rcvd, self.protocol.sent, self.cause)
+        return connection_closed(self.protocol.rcvd, self.protocol.sent, self.cause, self._over)
+
+    @property
+    def _over(self) -> bool:
+        return self.protocol.state is State.CLOSED
 
     def _happened(self, note: Callable[..., tuple[Action, ...]], *args: object) -> None:
         """Tell the protocol what happened, and do what it says is to be done about it."""
@@ -262,7 +268,8 @@ class Engine:
             self.queue.put_piece(fact.data, fact.size, fact.message_finished)
         elif isinstance(fact, (str, bytes)):
             self.messages_received += 1
-            self.queue.put([fact], len(fact))
+            size = len(fact.encode() if isinstance(fact, str) else fact)
+            self.queue.put([fact], size)
         elif isinstance(fact, Ping):
             self._answer(fact)
         elif isinstance(fact, Pong):
@@ -307,15 +314,20 @@ class Engine:
     def _keepalive_ping(self) -> bool:
         if self.protocol.state is not State.OPEN:
             return False
+        # A peer that never answers, but sends, would let them pile up.
+        self.pings.discard(self._keepalive_payload)
+        self._keepalive_payload = os.urandom(4)
         # Closing meanwhile, or stuffed: then the silence speaks.
         with contextlib.suppress(WebSocketException, TimeoutError):
-            self.ping(os.urandom(4))
+            self.ping(self._keepalive_payload)
         return True
 
     def _signs_of_life(self) -> object:
         """Any byte received counts as life, and any that the peer takes from us."""
         # While the queue is full we do not read: that silence is our own.
-        return None if self.queue.parked else (self._reads, self._transport.progress)
+        if self.queue.parked:
+            return None
+        return self._reads, self._transport.progress, self._transport.confirmed()
 
     def _peer_silent(self) -> None:
         limit = self._options.ping_timeout
@@ -361,7 +373,7 @@ class Engine:
         )
         self.closed = threading.Event()
         self.closed.set()
-        self._transport.close()
+        self._transport.sock.close()
 
 
 def _short(value: object) -> str:

@@ -73,12 +73,21 @@ class ConnectionClosedError(ConnectionClosed):
 
 
 def connection_closed(
-    rcvd: Close | None, sent: Close | None, cause: BaseException | None = None
+    rcvd: Close | None,
+    sent: Close | None,
+    cause: BaseException | None = None,
+    over: bool = False,
 ) -> ConnectionClosed:
-    """Build the subclass of ConnectionClosed that fits what was received and sent."""
+    """
+    Build the subclass of ConnectionClosed that fits what was received and sent.
+
+    When all is ``over``, the peer's Close frame will not come any more if it is not there.
+    """
     closes = [close for close in (rcvd, sent) if close is not None]
     normal = bool(closes) and all(close.code in NORMAL_CLOSE_CODES for close in closes)
-    exc = (ConnectionClosedOK if normal and cause is None else ConnectionClosedError)(rcvd, sent)
+    if cause is not None or (over and rcvd is None):
+        normal = False
+    exc = (ConnectionClosedOK if normal else ConnectionClosedError)(rcvd, sent)
     exc.__cause__ = cause
     return exc
 

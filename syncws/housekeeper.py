@@ -22,6 +22,7 @@ from .deadline import FOREVER
 logger = logging.getLogger("syncws")
 
 Callback = Callable[[], None]
+_SWEEP = 256  # timers, from which on cancelled ones are looked for
 
 
 class Timer:
@@ -62,6 +63,7 @@ class Housekeeper:
                 sock.close()
         self._lock = threading.Lock()
         self._timers: list[tuple[float, int, Timer]] = []
+        self._sweep_at = _SWEEP
         self._order = (
             itertools.count()
         )  # timers of one moment are called in the order of their making
@@ -73,9 +75,17 @@ class Housekeeper:
         """Call back once, ``seconds`` from now."""
         timer = Timer(time.monotonic() + seconds, callback)
         with self._lock:
+            if len(self._timers) >= self._sweep_at:
+                self._sweep()
             heapq.heappush(self._timers, (timer.when, next(self._order), timer))
             self._wake(timer.when)
         return timer
+
+    def _sweep(self) -> None:
+        """Drop cancelled timers, which may be due in hours only. Needs the lock."""
+        self._timers = [entry for entry in self._timers if entry[2].pending]
+        heapq.heapify(self._timers)
+        self._sweep_at = max(_SWEEP, 2 * len(self._timers))
 
     def call_when_writable(self, sock: socket.socket, callback: Callback) -> None:
         """Call back once, when the socket takes bytes again or is broken."""

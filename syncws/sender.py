@@ -53,7 +53,7 @@ class Sender:
         self._log = log
         # Keeps the frames of one message together, also while its next fragment is being made.
         self._lock = threading.Lock()
-        self._fragmenting: int | None = None  # the thread that sends an iterable
+        self._holder: int | None = None  # the thread that has it
         self._unfinished = False  # the peer has the beginning of a message and not its end
 
     def send(self, opcode: int, payload: bytes, deadline: Deadline) -> None:
@@ -96,26 +96,26 @@ class Sender:
             TimeoutError: in the middle of the message; the rest of it is given up.
         """
         with self._turn(deadline):
-            self._fragmenting = threading.get_ident()
             begun = False
-            try:
-                for part in parts:
-                    if not self._write(self._frames([part]), deadline):
-                        raise _late(deadline)
-                    begun = True
-                self.messages += begun
-            finally:
-                self._fragmenting = None
+            for part in parts:
+                if not self._write(self._frames([part]), deadline):
+                    raise _late(deadline)
+                begun = True
+            self.messages += begun
 
     @contextlib.contextmanager
     def _turn(self, deadline: Deadline) -> Iterator[None]:
         """Wait for the messages of other threads."""
         if not self._lock.acquire(False):
-            if self._fragmenting == threading.get_ident():
-                raise ConcurrencyError("send() inside the iterable that send() is sending")
+            if self._holder == threading.get_ident():
+                raise ConcurrencyError(
+                    "send() inside the iterable that send() is sending, or in a signal handler "
+                    "that interrupted a send()"
+                )
             if not acquire(self._lock, deadline):
                 raise TimeoutError(f"not sent: another send() took over {deadline.seconds} s")
         try:
+            self._holder = threading.get_ident()
             self._unfinished = False
             yield
         except BaseException:
@@ -124,6 +124,7 @@ class Sender:
                 self._give_up()
             raise
         finally:
+            self._holder = None
             self._lock.release()
 
     def _write(self, frames: Iterable[bytes], deadline: Deadline) -> bool:
@@ -134,7 +135,8 @@ class Sender:
             if isinstance(exc, TimeoutError) and exc.errno is None:
                 raise
             self._unfinished = False  # nobody is there to misunderstand
-            raise self._failed(exc) from exc
+            error = self._failed(exc)
+            raise error from error.__cause__
 
     def _frames(self, parts: Iterable[Part]) -> Iterator[bytes]:
         """Encode frames one by one, as the writer asks for them."""

@@ -116,12 +116,14 @@ class ThreadingServer:
             create_connection or Connection,
         )
         self._max_connections = max_connections
-        # Guards what follows; _idle is notified when a session ends.
-        self._lock = threading.Lock()
+        # Guards what follows; _idle is notified when there is less to wait for. Reentrant, since a
+        # signal handler may call shutdown() anywhere in serve_forever().
+        self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
         self._sessions: dict[Session, threading.Thread] = {}
         self._stopping = False
-        self._accepting = False
+        self._acceptor: threading.Thread | None = None
+        self._stoppers: set[threading.Thread] = set()  # handlers that are in shutdown()
         self._waker, self._sleeper = socket.socketpair()
         self._unix_path = unix_path
         if sock is not None:
@@ -159,7 +161,7 @@ class ThreadingServer:
         Raises:
             RuntimeError: it was shut down, or another thread is in this method.
         """
-        self._claim()
+        self._claim(threading.current_thread())
         try:
             self._accept_loop()
         finally:
@@ -167,16 +169,17 @@ class ThreadingServer:
 
     def start(self) -> None:
         """Do ``serve_forever()`` in a background thread, which ends with the program."""
-        self._claim()
-        threading.Thread(target=self._accept_loop, name="syncws-accept", daemon=True).start()
+        thread = threading.Thread(target=self._accept_loop, name="syncws-accept", daemon=True)
+        self._claim(thread)
+        thread.start()
 
-    def _claim(self) -> None:
+    def _claim(self, acceptor: threading.Thread) -> None:
         with self._lock:
             if self._stopping:
                 raise RuntimeError("this server was shut down; make a new one")
-            if self._accepting:
+            if self._acceptor is not None:
                 raise RuntimeError("this server is serving already")
-            self._accepting = True
+            self._acceptor = acceptor
 
     def _accept_loop(self) -> None:
         try:
@@ -192,7 +195,7 @@ class ThreadingServer:
         finally:
             self._close_listeners()
             with self._lock:
-                self._accepting = False
+                self._acceptor = None
                 self._idle.notify_all()
 
     def _accept(self, listener: socket.socket) -> None:
@@ -264,7 +267,7 @@ class ThreadingServer:
         Stop: accept no more, close all connections, wait for the handlers.
 
         Blocks until all handlers have returned, at most ``timeout`` seconds; then TCP is cut. May
-        be called from a handler, which is not waited for, and more than once.
+        be called from a handler, which is not waited for, from a signal handler, and more than once.
 
         Args:
             code, reason: for the Close frames.
@@ -275,11 +278,11 @@ class ThreadingServer:
         deadline = Deadline(limit)
         with self._lock:
             self._stopping = True
-            accepting = self._accepting
+            acceptor = self._acceptor
             sessions = list(self._sessions)
         with contextlib.suppress(OSError):
             self._waker.send(b"\0")
-        if not accepting:
+        if acceptor is None:
             self._close_listeners()
         for session in sessions:
             if session.connection is not None:
@@ -296,10 +299,21 @@ class ThreadingServer:
         """Wait for the accept loop and for every handler but the caller's own."""
         me = threading.current_thread()
         with self._lock:
-            while self._accepting or any(thread is not me for thread in self._sessions.values()):
-                if not wait(self._idle, deadline):
-                    return False
+            handler = me in self._sessions.values()
+            if handler:
+                self._stoppers.add(me)
+                self._idle.notify_all()
+            try:
+                # Handlers that are all in shutdown() would wait for each other.
+                while self._running() - (self._stoppers if handler else {me}):
+                    if not wait(self._idle, deadline):
+                        return False
+            finally:
+                self._stoppers.discard(me)
         return True
+
+    def _running(self) -> set[threading.Thread | None]:
+        return {self._acceptor, *self._sessions.values()} - {None}
 
     def server_close(self) -> None:
         """Close the listening sockets. ``shutdown()`` does it too."""

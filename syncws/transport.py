@@ -15,11 +15,13 @@ import select
 import socket
 import ssl
 import struct
+import sys
 import threading
 
 from .deadline import Deadline
 
 READ_SIZE = 64 * 1024
+_LITTLE = 4096  # bytes
 # Windows has neither; there the socket is non-blocking and every wait is a select().
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
 _BUSY = (BlockingIOError, InterruptedError)
@@ -47,6 +49,10 @@ class Transport:
         # Counts the times the socket took bytes that had waited: a peer that makes room is alive.
         # Bytes for which there is room anyway say nothing of the peer.
         self.progress = 0
+        self._taken = 0  # bytes that the socket took
+        # The number of a closed file descriptor may be another socket's: abort() must not come
+        # behind close(). Reentrant, since the destructor of a connection may call it anywhere.
+        self._end_lock = threading.RLock()
         sock.settimeout(None if _DONTWAIT else 0)
 
     @property
@@ -107,6 +113,7 @@ class Transport:
         except OSError:
             self._torn = False
             raise
+        self._taken += sent
         return sent
 
     def flush_nowait(self) -> bool:
@@ -146,6 +153,22 @@ class Transport:
                 raise TimeoutError(f"the peer did not take all bytes in {deadline.seconds} s")
             done = self.flush_nowait()
 
+    def confirmed(self) -> int:
+        """
+        Return how far the peer has come in what is on its way to it; 0 if there is little.
+
+        Little is less than a few Pings need. Where the system cannot tell it is 0, too.
+        """
+        try:
+            import fcntl
+            import termios
+
+            answer = fcntl.ioctl(self._sock, termios.TIOCOUTQ, bytes(4))
+        except (ImportError, OSError, ValueError):
+            return 0
+        on_the_way = int.from_bytes(answer, sys.byteorder)
+        return 0 if on_the_way < _LITTLE else self._taken - on_the_way
+
     # The end.
 
     def half_close(self) -> None:
@@ -155,19 +178,21 @@ class Transport:
 
     def shutdown(self) -> None:
         """End the stream both ways and wake whoever reads or waits to write."""
-        with contextlib.suppress(OSError):
+        with self._end_lock, contextlib.suppress(OSError):
             self._sock.shutdown(socket.SHUT_RDWR)
 
     def abort(self) -> None:
         """Do the same by a reset, so that nothing is left to be delivered."""
-        with contextlib.suppress(OSError):
-            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self.shutdown()
+        with self._end_lock:
+            with contextlib.suppress(OSError):
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.shutdown()
 
     def close(self) -> None:
         """Give the file descriptor back. Nobody may be reading or writing."""
         self._unsent.clear()
-        self._sock.close()
+        with self._end_lock:
+            self._sock.close()
 
 
 class TLSTransport(Transport):

@@ -58,20 +58,21 @@ def parse_uri(uri: str) -> URI:
     shown = _without_credentials(uri)
     if any(char <= " " or char == "\x7f" for char in uri):
         raise InvalidURI(shown, "it has a space or a control character")
+    # Why urllib refuses is not told in its words: they may quote the password.
     try:
         parts = urllib.parse.urlsplit(uri)
-        port = parts.port
         host = parts.hostname
-    except ValueError as exc:
-        raise InvalidURI(shown, str(exc)) from None
+    except ValueError:
+        raise InvalidURI(shown, "its host cannot be read") from None
     if parts.scheme not in _PORTS:
         raise InvalidURI(shown, "its scheme is not ws or wss")
     if not host:
         raise InvalidURI(shown, "it has no host")
     if parts.fragment:
         raise InvalidURI(shown, "it has a fragment (#...), which RFC 6455 section 3 forbids")
+    port = _port(parts)
     if port == 0:
-        raise InvalidURI(shown, "port 0 cannot be connected to")
+        raise InvalidURI(shown, "its port is not a number from 1 to 65535")
     try:
         target = urllib.parse.quote(parts.path or "/", safe=_SAFE)
         if parts.query:
@@ -91,6 +92,14 @@ def parse_uri(uri: str) -> URI:
     )
 
 
+def _port(parts: urllib.parse.SplitResult) -> int | None:
+    """Return the port, None if there is none, 0 if it cannot be one."""
+    try:
+        return parts.port
+    except ValueError:
+        return 0
+
+
 def _ascii_host(host: str, shown: str) -> str:
     try:
         ipaddress.ip_address(host.partition("%")[0])
@@ -104,7 +113,11 @@ def _ascii_host(host: str, shown: str) -> str:
 
 
 def _without_credentials(uri: str) -> str:
-    """Return the URL as it may stand in an error message or a log."""
-    scheme, separator, rest = uri.partition("://")
-    authority, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{authority.rpartition('@')[2]}{slash}{path}"
+    """
+    Return the URL as it may stand in an error message or a log.
+
+    A password may hold anything where it was not escaped, so all before the last "@" goes.
+    """
+    before, at, after = uri.rpartition("@")
+    scheme, separator, _ = before.partition("://")
+    return f"{scheme if separator else ''}{separator}***@{after}" if at else uri
