@@ -101,18 +101,30 @@ class Housekeeper:
     def _wake(self, when: float) -> None:
         """See to it that the thread is awake by then. Needs the lock."""
         if self._thread is None:
-            self._sleeper, self._waker = socket.socketpair()
-            self._sleeper.setblocking(False)
-            self._waker.setblocking(False)
-            self._thread = threading.Thread(
-                target=self._run, args=(self._sleeper,), name="syncws-housekeeper", daemon=True
-            )
-            self._thread.start()
+            self._start_thread()
         elif when < self._sleeping_until:
             assert self._waker is not None
             self._sleeping_until = 0.0  # one byte is enough
             with contextlib.suppress(BlockingIOError):
                 self._waker.send(b"\0")
+
+    def _start_thread(self) -> None:
+        sleeper, waker = socket.socketpair()
+        sleeper.setblocking(False)
+        waker.setblocking(False)
+        thread = threading.Thread(
+            target=self._run, args=(sleeper,), name="syncws-housekeeper", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError as exc:
+            # The system has no more threads, and the next request tries again; or the program is at
+            # its end, where Python 3.12 starts none.
+            sleeper.close()
+            waker.close()
+            logger.info("no housekeeper for now: %s", exc)
+            return
+        self._sleeper, self._waker, self._thread = sleeper, waker, thread
 
     def _run(self, sleeper: socket.socket) -> None:
         while True:

@@ -8,8 +8,13 @@ import os
 import socket
 import stat
 import sys
+from collections.abc import Iterable
+from typing import Any
+
+_AddressInfo = tuple[Any, ...]  # as getaddrinfo() returns it
 
 _BACKLOG = 1024
+_TRIES = 20  # for port 0: what is free on the first address may be taken on the next
 _NO_ADDRESS = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
 
 
@@ -23,6 +28,22 @@ def listen(host: str | None, port: int, reuse_port: bool = False) -> list[socket
         OSError: the name is unknown, or an address cannot be listened on.
     """
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    tries = 1 if port else _TRIES
+    while True:
+        tries -= 1
+        try:
+            listeners = _bind_all(found, port, reuse_port)
+            break
+        except OSError as exc:
+            if exc.errno != errno.EADDRINUSE or not tries:
+                raise
+    if not listeners:
+        raise OSError(f"none of the addresses of {host!r} exists on this machine")
+    return listeners
+
+
+def _bind_all(found: Iterable[_AddressInfo], port: int, reuse_port: bool) -> list[socket.socket]:
+    """Listen on all addresses that this machine has, with one port."""
     listeners: list[socket.socket] = []
     try:
         for family, kind, protocol, _, address in dict.fromkeys(found):
@@ -34,8 +55,6 @@ def listen(host: str | None, port: int, reuse_port: bool = False) -> list[socket
         for listener in listeners:
             listener.close()
         raise
-    if not listeners:
-        raise OSError(f"none of the addresses of {host!r} exists on this machine")
     return listeners
 
 

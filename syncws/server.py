@@ -9,17 +9,24 @@ import selectors
 import socket
 import ssl as ssl_module
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Callable, TypeVar
 
-from .codes import CloseCode
+from .codes import CloseCode, State
 from .connection import Connection, address_text
 from .deadline import Deadline, wait
 from .exceptions import Close
 from .listening import listen, listen_unix
 from .options import Options, OptionsDict
-from .sansio import SAME_ORIGIN, Origins, SelectSubprotocol, checked_subprotocols, validated_close
+from .sansio import (
+    SAME_ORIGIN,
+    Headers,
+    Origins,
+    SelectSubprotocol,
+    checked_subprotocols,
+    validated_close,
+)
 from .session import Handler, Policy, ProcessRequest, ProcessResponse, Session
 from .transport import check_server_context
 from .version import __version__
@@ -95,8 +102,8 @@ class ThreadingServer:
     ) -> None:
         if not callable(handler):
             raise TypeError(f"handler is called with each connection; got {handler!r}")
-        if isinstance(origins, str):
-            raise TypeError("origins is a list of origins, not one str")
+        if server_header is not None:
+            Headers([("Server", server_header)])  # raises now, not with the first client
         if max_connections < 1:
             raise ValueError(f"max_connections={max_connections}; expected 1 or more")
         if ssl is not None:
@@ -107,7 +114,7 @@ class ThreadingServer:
             Options(**options),
             self.logger,
             ssl,
-            origins,
+            _listed(origins),
             checked_subprotocols(subprotocols or ()),
             select_subprotocol,
             process_request,
@@ -122,9 +129,9 @@ class ThreadingServer:
         self._idle = threading.Condition(self._lock)
         self._sessions: dict[Session, threading.Thread] = {}
         self._stopping = False
+        self._goodbye: Close | None = None  # of the first shutdown()
         self._acceptor: threading.Thread | None = None
         self._stoppers: set[threading.Thread] = set()  # handlers that are in shutdown()
-        self._waker, self._sleeper = socket.socketpair()
         self._unix_path = unix_path
         if sock is not None:
             sock.setblocking(False)
@@ -134,6 +141,7 @@ class ThreadingServer:
         else:
             self._listeners = listen(host, port, reuse_port)
         self._address = self._listeners[0].getsockname()
+        self._waker, self._sleeper = socket.socketpair()
 
     @property
     def server_address(self) -> tuple[str, int]:
@@ -144,7 +152,8 @@ class ThreadingServer:
     def connections(self) -> list[Connection]:
         """The connections that are open now."""
         with self._lock:
-            return [s.connection for s in self._sessions if s.connection is not None]
+            connections = [session.connection for session in self._sessions]
+        return [ws for ws in connections if ws is not None and ws.state is State.OPEN]
 
     def fileno(self) -> int:
         """Return the file descriptor of the first listening socket."""
@@ -189,14 +198,18 @@ class ThreadingServer:
                     selector.register(listener, selectors.EVENT_READ)
                 self.logger.info("listening on %s", address_text(self._address))
                 while not self._stopping:
-                    for key, _ in selector.select():
-                        if key.fileobj is not self._sleeper and not self._stopping:
-                            self._accept(key.fileobj)  # type: ignore[arg-type]
+                    self._accept_all(selector)
         finally:
             self._close_listeners()
             with self._lock:
                 self._acceptor = None
                 self._idle.notify_all()
+
+    def _accept_all(self, selector: selectors.BaseSelector) -> None:
+        """Take those who are waiting, or wait for one."""
+        for key, _ in selector.select():
+            if key.fileobj is not self._sleeper and not self._stopping:
+                self._accept(key.fileobj)  # type: ignore[arg-type]
 
     def _accept(self, listener: socket.socket) -> None:
         """Take one client."""
@@ -228,7 +241,7 @@ class ThreadingServer:
     def _begin_session(self, sock: socket.socket) -> None:
         with self._lock:
             count = len(self._sessions)
-            if count >= self._max_connections + _REFUSALS:
+            if self._stopping or count >= self._max_connections + _REFUSALS:
                 sock.close()
                 return
             session = Session(self._policy, sock, refuse=count >= self._max_connections)
@@ -250,8 +263,8 @@ class ThreadingServer:
 
     def _opened(self, connection: Connection) -> None:
         """A handshake may have ended just behind the round of ``shutdown``."""
-        if self._stopping:
-            connection._engine.begin_close(_GOING_AWAY)
+        if self._goodbye is not None:
+            connection._engine.begin_close(self._goodbye)
 
     def _end_session(self, session: Session) -> None:
         with self._lock:
@@ -267,26 +280,28 @@ class ThreadingServer:
         Stop: accept no more, close all connections, wait for the handlers.
 
         Blocks until all handlers have returned, at most ``timeout`` seconds; then TCP is cut. May
-        be called from a handler, which is not waited for, from a signal handler, and more than once.
+        be called from a handler, which is not waited for, from a signal handler, and again.
 
         Args:
-            code, reason: for the Close frames.
+            code, reason: for the Close frames; those of the first call count.
             timeout: seconds; ``None`` means the option ``close_timeout``.
+
+        Raises:
+            ValueError: the code or the reason may not be sent; the server goes on.
         """
         close = validated_close(code, reason)
         limit = self._policy.options.close_timeout if timeout is None else timeout
         deadline = Deadline(limit)
         with self._lock:
-            self._stopping = True
-            acceptor = self._acceptor
+            self._goodbye = self._goodbye or close
+        self._stop_accepting()
+        with self._lock:
             sessions = list(self._sessions)
-        with contextlib.suppress(OSError):
-            self._waker.send(b"\0")
-        if acceptor is None:
-            self._close_listeners()
         for session in sessions:
             if session.connection is not None:
-                session.connection._engine.begin_close(close)
+                session.connection._engine.begin_close(self._goodbye)
+            elif not session.asked:
+                session.abort()
         if not self._wait_idle(deadline):
             with self._lock:
                 sessions = list(self._sessions)
@@ -316,15 +331,35 @@ class ThreadingServer:
         return {self._acceptor, *self._sessions.values()} - {None}
 
     def server_close(self) -> None:
-        """Close the listening sockets. ``shutdown()`` does it too."""
-        self._close_listeners()
+        """
+        Accept no more, and close the listening sockets; ``shutdown()`` does it too.
+
+        Blocks until it is done. After ``start()`` the connections go on, but ``serve_forever()``
+        ends as with ``shutdown()``.
+        """
+        self._stop_accepting()
+        with self._lock:
+            while self._acceptor not in (None, threading.current_thread()):
+                wait(self._idle, Deadline(None))
+
+    def _stop_accepting(self) -> None:
+        """Let the accept loop end, which then closes the listening sockets."""
+        with self._lock:
+            self._stopping = True
+            acceptor = self._acceptor
+        with contextlib.suppress(OSError):
+            self._waker.send(b"\0")
+        if acceptor is None:
+            self._close_listeners()
 
     def _close_listeners(self) -> None:
         for sock in (*self._listeners, self._waker, self._sleeper):
             sock.close()
-        if self._unix_path is not None:
+        # Once only: later it may be another server's.
+        path, self._unix_path = self._unix_path, None
+        if path is not None:
             with contextlib.suppress(OSError):
-                os.unlink(self._unix_path)
+                os.unlink(path)
 
     def __enter__(self: S) -> S:
         return self
@@ -342,7 +377,11 @@ class ThreadingServer:
         return f"<{type(self).__name__} {address} connections={len(self.connections)}>"
 
 
-_GOING_AWAY = Close(CloseCode.GOING_AWAY.value)
+def _listed(origins: Origins) -> Origins:
+    """Keep what an iterator yields for more than the first client."""
+    if isinstance(origins, str):
+        raise TypeError("origins is a list of origins, not one str")
+    return tuple(origins) if isinstance(origins, Iterable) else origins
 
 
 def serve(

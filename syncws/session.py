@@ -67,6 +67,7 @@ class Session:
 
     Attributes:
         connection: once the opening handshake is done.
+        asked: whether the client's request is here. Browsers open connections in advance, too.
     """
 
     def __init__(self, policy: Policy, sock: socket.socket, refuse: bool) -> None:
@@ -78,6 +79,7 @@ class Session:
         else:
             self._transport = TLSTransport(sock, policy.ssl, server_side=True)
         self.connection: Connection | None = None
+        self.asked = False
 
     def run(self, opened: Callable[[Connection], None]) -> None:
         """Serve the client. ``opened`` is told of the connection. Never raises an Exception."""
@@ -111,15 +113,13 @@ class Session:
             request = self._read_request(reader, deadline)
             if request is None:
                 return None
+            self.asked = True
             self._log.debug(
                 "< %s %s %s", request.method, request.path, redacted(request.headers.items())
             )
             response = self._answer(request)
         except InvalidHandshake as exc:
             self._send_refusal(reader, _refusal(exc), deadline)
-            raise
-        except Exception:
-            self._send_refusal(reader, Response(500), deadline)
             raise
         if response.status != 101:
             self._send_refusal(reader, response, deadline)
@@ -145,7 +145,16 @@ class Session:
                 return request
 
     def _answer(self, request: Request) -> Response:
-        """Decide how to answer the request."""
+        """Decide how to answer the request; if a hook fails, the client is not told why."""
+        try:
+            return self._decide(request)
+        except InvalidHandshake:
+            raise
+        except Exception:
+            self._log.exception("opening handshake failed")
+            return Response(500)
+
+    def _decide(self, request: Request) -> Response:
         policy = self._policy
         if self._refuse:
             return Response(503, _WITH_STATUS[503], "too many connections; try again later\n")

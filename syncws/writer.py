@@ -120,14 +120,15 @@ class Writer:
 
     def _flush(self) -> bool:
         """Write what waits; return False if the socket does not take all. Needs the lock."""
+        # What the socket does not take stays where its amount is limited.
+        if self._transport.pending and not self._transport.flush_nowait():
+            return False
         parts = []
         for waiting in (self._replies, self._outbox):
             with contextlib.suppress(IndexError):
                 while True:
                     parts.append(waiting.popleft())
-        if parts:
-            return self._transport.send_nowait(b"".join(parts))
-        return not self._transport.pending or self._transport.flush_nowait()
+        return not parts or self._transport.send_nowait(b"".join(parts))
 
     def close(self) -> None:
         """Close the transport, which has been shut down: whoever writes is about to leave."""

@@ -178,8 +178,6 @@ class RequestReader:
         headers = _encoded(response.headers)
         try:
             if response.status == 101:
-                # The client's body, of which there is none, must have been read to the end.
-                self._http.next_event()
                 return self._send(
                     h11.InformationalResponse(
                         status_code=101, headers=headers, reason=response.reason.encode()
