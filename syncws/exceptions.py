@@ -7,6 +7,7 @@ lapsed time is always the builtin ``TimeoutError``, a network error while connec
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -25,6 +26,10 @@ class Close(NamedTuple):
 
 class WebSocketException(Exception):
     """Base of every exception in this module."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let it pass between processes: ``args`` is the text, not what ``__init__`` takes."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class ConnectionClosed(WebSocketException):

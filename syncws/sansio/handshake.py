@@ -82,7 +82,7 @@ def build_request(
         host: the Host header: a name, with the port unless it is the scheme's own.
         path: the request target.
         nonce: 16 random bytes.
-        headers: further fields; a Host among them replaces ours.
+        headers: further fields; a Host or Origin among them replaces ours.
 
     Raises:
         ValueError: a field may not be set by hand, or something cannot stand in a header.
@@ -100,7 +100,7 @@ def build_request(
     for name, value in headers.items() if headers is not None else ():
         if name.lower() in _RESERVED:
             raise ValueError(f"the {name} header is set by the opening handshake itself")
-        if name.lower() == "host":
+        if name.lower() in ("host", "origin"):
             fields.discard(name)
         fields.add(name, value)
     return request

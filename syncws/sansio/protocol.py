@@ -119,7 +119,8 @@ class Protocol:
 
     def close_received(self, close: Close) -> tuple[Action, ...]:
         """The peer's Close arrived: it is answered with the same code (section 5.5.1)."""
-        self.rcvd = close
+        if self.phase in (Phase.OPEN, Phase.CLOSE_SENT):
+            self.rcvd = close
         return self._step(Input.CLOSE_RECEIVED, Close(close.code))
 
     def rule_broken(self, error: ProtocolError) -> tuple[Action, ...]:
