@@ -62,8 +62,7 @@ class Connection:
 
     Attributes:
         role: ``Role.CLIENT`` or ``Role.SERVER``.
-        request: the client's half of the opening handshake.
-        response: the server's half.
+        request, response: the client's and the server's half of the opening handshake.
         subprotocol: the subprotocol agreed on, or ``None``.
         local_address, remote_address: as of ``socket.getsockname()`` and ``getpeername()``.
         logger: ``syncws.client`` or ``syncws.server``, unless another was given.
@@ -317,8 +316,9 @@ class Connection:
         engine = getattr(self, "_engine", None)
         # At the very end of the program the reader may have been stopped with a lock in its hand.
         if engine is not None and not engine.closed.is_set() and not sys.is_finalizing():
+            shown = repr(self)  # as it was
             engine.abandon()
-            warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
+            warnings.warn(f"unclosed {shown}", ResourceWarning, source=self, stacklevel=2)
 
     # What it tells of itself.
 

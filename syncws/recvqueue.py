@@ -20,6 +20,8 @@ from typing import Union
 from .deadline import Deadline, wait
 
 Message = Union[str, bytes]
+# Bytes that a piece costs beyond its own: with 100,000 tiny fragments they are all that counts.
+_PIECE = 100
 
 
 class QueueClosed(Exception):
@@ -44,12 +46,14 @@ class Arriving:
 
     def add(self, data: Message, size: int) -> None:
         """Take in the next piece."""
-        if not self.dropped:
+        if self.dropped:
+            return
+        if not self.streamed:
             self.size += size
-            if self.streamed:
-                self.pieces.append((data, size))
-            else:
-                self._buffer.write(data)  # type: ignore[arg-type]
+            self._buffer.write(data)  # type: ignore[arg-type]
+        elif data:
+            self.size += size + _PIECE
+            self.pieces.append((data, size + _PIECE))
 
     def joined(self) -> Message:
         """Return all that is here in one piece."""
@@ -92,6 +96,7 @@ class RecvQueue:
         self._messages: collections.deque[Message] = collections.deque()
         self._arriving: Arriving | None = None
         self._waiting = 0  # takers that found nothing
+        self._waiting_whole = 0  # those of them who do not take it piece by piece
         self.parked = False
         self._draining = False
         self._closed = False
@@ -176,7 +181,7 @@ class RecvQueue:
             return True
         # Someone waits for a message, so the one that is arriving must be let in to its end; also
         # for those who do not wait but ask again and again.
-        return not (self._waiting or (arriving is not None and arriving.wanted))
+        return not (self._waiting_whole or (arriving is not None and arriving.wanted))
 
     def _forget_taken(self) -> None:
         """Drop the notes of batches of which nothing is left. Needs the lock."""
@@ -216,17 +221,18 @@ class RecvQueue:
                 while not self._messages:
                     if self._arriving is not None and not self._arriving.streamed:
                         self._arriving.wanted = True
-                    self._wait(deadline)
+                    self._wait(deadline, whole=True)
                 message = self._messages.popleft()
         if self.parked:
             self._make_room()
         return message
 
-    def _wait(self, deadline: Deadline) -> None:
+    def _wait(self, deadline: Deadline, whole: bool = False) -> None:
         """Wait until something may have come. Needs the lock."""
         if self._closed:
             raise QueueClosed
         self._waiting += 1
+        self._waiting_whole += whole
         try:
             self._emptied.notify()
             if deadline.lapsed or not wait(self._filled, deadline):
@@ -238,6 +244,7 @@ class RecvQueue:
             raise
         finally:
             self._waiting -= 1
+            self._waiting_whole -= whole
 
     def _make_room(self) -> None:
         with self._lock:

@@ -87,7 +87,7 @@ class Writer:
     @property
     def stuffed(self) -> bool:
         """Whether so much waits that nobody should post what can be done without."""
-        return sum(map(len, self._outbox)) >= MAX_OUTBOX
+        return sum(map(len, self._outbox.copy())) >= MAX_OUTBOX  # others may post meanwhile
 
     def finish(self) -> None:
         """Half-close the transport as soon as everything is written."""

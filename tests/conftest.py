@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 
 import pytest
@@ -11,6 +12,13 @@ import syncws
 from support.peer import Peer
 from support.threads import Running, eventually, live_threads, open_fds
 from syncws.housekeeper import housekeeper
+
+
+def pytest_collection_finish():
+    """Keep what is here for good out of the collections that every test makes: they cost most."""
+    gc.collect()
+    if hasattr(gc, "freeze"):
+        gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

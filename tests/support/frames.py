@@ -1,0 +1,43 @@
+"""Frames as a scripted peer sees them, with their FIN bit."""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from .peer import Peer
+from .wire import CONTROL_OPCODES, mask
+
+
+class Seen(NamedTuple):
+    """One frame."""
+
+    opcode: int
+    payload: bytes
+    fin: bool = True
+
+
+def read_frame(peer: Peer) -> Seen:
+    """Read the next frame. Raises EOFError at the end."""
+    first, second = peer.read(2)
+    size = second & 0x7F
+    if size == 126:
+        size = struct.unpack("!H", peer.read(2))[0]
+    elif size == 127:
+        size = struct.unpack("!Q", peer.read(8))[0]
+    key = peer.read(4) if second & 0x80 else bytes(4)
+    payload = peer.read(size)
+    return Seen(first & 0x0F, mask(payload, key) if any(key) else payload, bool(first & 0x80))
+
+
+def read_frames(peer: Peer, count: int) -> list[Seen]:
+    """Read so many frames."""
+    return [read_frame(peer) for _ in range(count)]
+
+
+def read_message(peer: Peer) -> list[Seen]:
+    """Read frames up to the end of a message; control frames are left out."""
+    frames = [read_frame(peer)]
+    while frames[-1].opcode in CONTROL_OPCODES or not frames[-1].fin:
+        frames.append(read_frame(peer))
+    return [frame for frame in frames if frame.opcode not in CONTROL_OPCODES]

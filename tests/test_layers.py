@@ -1,0 +1,244 @@
+"""The plan of the house: imports go down the floors, the protocol is pure, files are short."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+from typing import NamedTuple
+
+import syncws
+
+ROOT = pathlib.Path(syncws.__file__).parent
+
+# A module imports from lower floors only. Tools stand no higher than the face of sansio, so neither
+# can see the other; who needs both stands above.
+FLOORS = [
+    {"codes", "deadline", "options", "version"},
+    {"exceptions"},
+    {"sansio.headers", "sansio.frames", "sansio.closing"},
+    {"sansio.http11", "sansio._pycodec", "sansio.assembler"},
+    {"sansio.handshake", "sansio.codec"},
+    {"sansio.protocol"}
+    | {"transport", "recvqueue", "housekeeper", "dial", "listening", "outgoing", "pings", "uri"},
+    {"sansio", "writer", "keepalive"},
+    {"sender"},
+    {"engine"},
+    {"connection"},
+    {"session", "basic_auth"},
+    {"client", "server"},
+    {"__init__"},
+]
+FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
+
+KNOW_NOTHING_OF_WEBSOCKET = {
+    "transport",
+    "recvqueue",
+    "housekeeper",
+    "dial",
+    "listening",
+    "writer",
+    "keepalive",
+}
+PROTOCOL = {"codes", "exceptions", "sansio"}
+IMPURE = {
+    "socket",
+    "ssl",
+    "threading",
+    "queue",
+    "time",
+    "asyncio",
+    "select",
+    "selectors",
+    "os",
+    "random",
+    "secrets",
+    "concurrent",
+    "subprocess",
+    "signal",
+}
+
+MAX_FILE = 400  # lines
+MAX_FUNCTION = 40  # lines of code
+MAX_NESTING = 4
+
+
+class Source(NamedTuple):
+    """One file of the library; ``module`` is its name below ``syncws``."""
+
+    module: str
+    text: str
+    tree: ast.Module
+
+
+class Function(NamedTuple):
+    """One function: where it stands, how many lines of code it has, how deep it is nested."""
+
+    name: str
+    lines: int
+    nesting: int
+
+
+def read(path: pathlib.Path) -> Source:
+    """Parse one file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    text = path.read_text(encoding="utf-8")
+    module = ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
+    return Source(module, text, ast.parse(text))
+
+
+SOURCES = [read(path) for path in sorted(ROOT.rglob("*.py"))]
+EDGES = []  # (importing module, imported module of the library)
+OUTSIDE = []  # (importing module, top-level name of an imported module that is not of the library)
+
+
+def targets(module: str, node: ast.ImportFrom) -> list[str]:
+    """Return what ``from ... import ...`` imports of the library, as names below ``syncws``."""
+    base = f"syncws.{module}".split(".")
+    package = base if module in ("sansio", "__init__") else base[:-1]
+    package = ["syncws"] if module == "__init__" else package
+    package = package[: len(package) - (node.level - 1)] if node.level else []
+    full = ".".join([*package, *([node.module] if node.module else [])])
+    below = full[len("syncws.") :] if full.startswith("syncws.") else ""
+    return [below] if below else [alias.name for alias in node.names]
+
+
+def note_imports(source: Source) -> None:
+    """Sort all imports of a file, wherever they stand, into EDGES and OUTSIDE."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                place = EDGES if alias.name.split(".")[0] == "syncws" else OUTSIDE
+                place.append((source.module, alias.name.split(".")[0]))
+        elif isinstance(node, ast.ImportFrom):
+            if node.level or (node.module or "").split(".")[0] == "syncws":
+                EDGES.extend((source.module, target) for target in targets(source.module, node))
+            else:
+                OUTSIDE.append((source.module, (node.module or "").split(".")[0]))
+
+
+for _source in SOURCES:
+    note_imports(_source)
+
+
+def nesting(node: ast.AST) -> int:
+    """Return how many compound statements lie within each other, at most."""
+    deeper = isinstance(node, (ast.If, ast.For, ast.While, ast.With, ast.Try))
+    inner = [
+        # "elif" is an If in the else of an If, but reads as one step.
+        nesting(child) - (isinstance(child, ast.If) and getattr(node, "orelse", None) == [child])
+        for child in ast.iter_child_nodes(node)
+        if not isinstance(child, (ast.FunctionDef, ast.ClassDef))
+    ]
+    return deeper + max(inner, default=0)
+
+
+def functions(source: Source) -> list[Function]:
+    """Measure every function of a file, without signature, docstring, comments and blank lines."""
+    found = []
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+            text = source.text.splitlines()[body[0].lineno - 1 : node.end_lineno] if body else []
+            code = [line for line in text if line.strip() and not line.strip().startswith("#")]
+            found.append(Function(f"{source.module}.{node.name}", len(code), nesting(node)))
+    return found
+
+
+FUNCTIONS = [function for source in SOURCES for function in functions(source)]
+
+
+def test_every_file_has_a_floor():
+    """The plan shows every file, and no file that is not there."""
+    assert {source.module for source in SOURCES} == set(FLOOR)
+
+
+def test_the_imports_were_read():
+    """The tests below look at real imports: a few that are known are among them."""
+    known = {
+        ("client", "connection"),
+        ("sansio", "sansio.protocol"),
+        ("sansio.frames", "codes"),
+        ("sansio.codec", "sansio._pycodec"),
+        ("__init__", "sansio"),
+    }
+
+    assert known <= set(EDGES)
+    assert ("sansio.http11", "h11") in OUTSIDE
+
+
+def test_imports_go_down():
+    """A file imports only from lower floors, so there is no ring; TYPE_CHECKING imports count."""
+    upward = [edge for edge in EDGES if FLOOR[edge[1]] >= FLOOR[edge[0]]]
+
+    assert upward == []
+
+
+def test_only_the_face_of_sansio_is_seen_from_outside():
+    """Nobody outside sansio imports a file inside it."""
+    inside = [
+        (importer, target)
+        for importer, target in EDGES
+        if target.startswith("sansio.") and not importer.startswith("sansio")
+    ]
+
+    assert inside == []
+
+
+def test_sansio_knows_only_the_vocabulary():
+    """Of the rest of the library the pure protocol imports nothing but codes and exceptions."""
+    seen = {
+        target
+        for importer, target in EDGES
+        if importer.startswith("sansio") and not target.startswith("sansio")
+    }
+
+    assert seen == {"codes", "exceptions"}
+
+
+def test_sansio_is_pure():
+    """No socket, thread, clock, random number or operating system in the pure protocol."""
+    impure = [
+        (importer, name)
+        for importer, name in OUTSIDE
+        if importer.startswith("sansio") and name in IMPURE
+    ]
+
+    assert impure == []
+
+
+def test_tools_know_nothing_of_the_protocol():
+    """The blocking tools carry bytes, addresses and times; what they mean is not theirs."""
+    known = [
+        (importer, target)
+        for importer, target in EDGES
+        if importer in KNOW_NOTHING_OF_WEBSOCKET and target.split(".")[0] in PROTOCOL
+    ]
+
+    assert known == []
+
+
+def test_only_one_file_knows_h11():
+    """HTTP is read and written in one place."""
+    assert {importer for importer, name in OUTSIDE if name == "h11"} == {"sansio.http11"}
+
+
+def test_asyncio_is_nowhere():
+    """The library needs no event loop, so no file imports one."""
+    assert "asyncio" not in {name for _, name in OUTSIDE}
+
+
+def test_files_are_short():
+    """No file has more than 400 lines."""
+    lines = {source.module: len(source.text.splitlines()) for source in SOURCES}
+
+    assert {module: count for module, count in lines.items() if count > MAX_FILE} == {}
+
+
+def test_functions_are_short():
+    """No function has more than 40 lines of code."""
+    assert [function for function in FUNCTIONS if function.lines > MAX_FUNCTION] == []
+
+
+def test_functions_are_flat():
+    """No function nests compound statements deeper than 4."""
+    assert [function for function in FUNCTIONS if function.nesting > MAX_NESTING] == []
