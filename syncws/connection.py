@@ -16,7 +16,7 @@ import uuid
 import warnings
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import NamedTuple, TypeVar
+from typing import Any, Callable, NamedTuple, TypeVar
 
 from .codes import CloseCode, Opcode, Role, State
 from .deadline import Deadline, wait
@@ -82,8 +82,8 @@ class Connection:
         self.response = response
         self.subprotocol = response.headers.get("Sec-WebSocket-Protocol")
         self.logger = logger or logging.getLogger(f"syncws.{role.value}")
-        self.local_address = transport.sock.getsockname()
-        self.remote_address = transport.sock.getpeername()
+        self.local_address = _address(transport.sock.getsockname)
+        self.remote_address = _address(transport.sock.getpeername)
         self._options = options
         self._engine = Engine(transport, role, options, self.logger)
         self._id: uuid.UUID | None = None
@@ -390,6 +390,14 @@ def _decoded(message: Message, decode: bool) -> Message:
     if decode:
         return message if isinstance(message, str) else message.decode()
     return message.encode() if isinstance(message, str) else message
+
+
+def _address(ask: Callable[[], Any]) -> Any:
+    """Return a socket's address, or None if the peer has reset the connection already."""
+    try:
+        return ask()
+    except OSError:
+        return None
 
 
 def address_text(address: object) -> str:

@@ -20,8 +20,9 @@ from typing import Union
 from .deadline import Deadline, wait
 
 Message = Union[str, bytes]
-# Bytes that a piece costs beyond its own: with 100,000 tiny fragments they are all that counts.
-_PIECE = 100
+# Where so many pieces wait, short ones are joined: 100,000 of a byte each would cost megabytes.
+_MANY_PIECES = 64
+_SHORT_PIECE = 4096  # bytes
 
 
 class QueueClosed(Exception):
@@ -48,12 +49,15 @@ class Arriving:
         """Take in the next piece."""
         if self.dropped:
             return
+        self.size += size
         if not self.streamed:
-            self.size += size
             self._buffer.write(data)  # type: ignore[arg-type]
-        elif data:
-            self.size += size + _PIECE
-            self.pieces.append((data, size + _PIECE))
+            return
+        if len(self.pieces) >= _MANY_PIECES and self.pieces[-1][1] < _SHORT_PIECE:
+            last, last_size = self.pieces.pop()
+            data = last + data  # type: ignore[operator]
+            size += last_size
+        self.pieces.append((data, size))
 
     def joined(self) -> Message:
         """Return all that is here in one piece."""
