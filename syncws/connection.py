@@ -16,8 +16,9 @@ import uuid
 import warnings
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import Any, Callable, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
+from .addresses import address, address_text
 from .codes import CloseCode, Opcode, Role, State
 from .deadline import Deadline, wait
 from .engine import Engine
@@ -82,8 +83,8 @@ class Connection:
         self.response = response
         self.subprotocol = response.headers.get("Sec-WebSocket-Protocol")
         self.logger = logger or logging.getLogger(f"syncws.{role.value}")
-        self.local_address = _address(transport.sock.getsockname)
-        self.remote_address = _address(transport.sock.getpeername)
+        self.local_address = address(transport.sock.getsockname)
+        self.remote_address = address(transport.sock.getpeername)
         self._options = options
         self._engine = Engine(transport, role, options, self.logger)
         self._id: uuid.UUID | None = None
@@ -390,19 +391,3 @@ def _decoded(message: Message, decode: bool) -> Message:
     if decode:
         return message if isinstance(message, str) else message.decode()
     return message.encode() if isinstance(message, str) else message
-
-
-def _address(ask: Callable[[], Any]) -> Any:
-    """Return a socket's address, or None if the peer has reset the connection already."""
-    try:
-        return ask()
-    except OSError:
-        return None
-
-
-def address_text(address: object) -> str:
-    """Write a socket address for people."""
-    if isinstance(address, tuple) and len(address) >= 2:
-        host, port = address[:2]
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return str(address) or "unix"

@@ -65,7 +65,8 @@ class Engine:
         self._debug = logger.isEnabledFor(logging.DEBUG)
         self._transport = transport
         self._writer = Writer(transport)
-        self._state_lock = threading.Lock()
+        # Reentrant, since a signal handler may close a connection that is being closed.
+        self._state_lock = threading.RLock()
         self._inherited: InheritedConnection | None = None
         self._reader: threading.Thread | None = None
         self._close_timer: Timer | None = None
@@ -356,7 +357,7 @@ class Engine:
             return
         self._inherited = InheritedConnection(parent, os.getpid())
         # Locks may be held by threads that do not exist here.
-        self._state_lock = threading.Lock()
+        self._state_lock = threading.RLock()
         self.protocol.step(Input.ABORT_CALLED)
         self.queue = RecvQueue(None, None)
         self.queue.close()

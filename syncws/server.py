@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Callable, TypeVar
 
+from .addresses import address_text
 from .codes import CloseCode, State
-from .connection import Connection, address_text
+from .connection import Connection
 from .deadline import Deadline, wait
 from .exceptions import Close
 from .listening import listen, listen_unix

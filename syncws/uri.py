@@ -85,7 +85,7 @@ def parse_uri(uri: str) -> URI:
         credentials = (unquote(parts.username), unquote(parts.password or ""))
     return URI(
         parts.scheme == "wss",
-        _ascii_host(host, shown),
+        _ascii_host(host, parts.netloc.rpartition("@")[2].startswith("["), shown),
         port or _PORTS[parts.scheme],
         target,
         credentials,
@@ -100,12 +100,14 @@ def _port(parts: urllib.parse.SplitResult) -> int | None:
         return 0
 
 
-def _ascii_host(host: str, shown: str) -> str:
+def _ascii_host(host: str, bracketed: bool, shown: str) -> str:
     try:
-        ipaddress.ip_address(host.partition("%")[0])
+        kind = ipaddress.IPv6Address if bracketed else ipaddress.ip_address
+        kind(host.partition("%")[0])
         return host
     except ValueError:
-        pass
+        if bracketed:  # urllib of Python 3.9 takes anything
+            raise InvalidURI(shown, "its host is not an IPv6 address") from None
     try:
         return host.encode("idna").decode("ascii")
     except UnicodeError as exc:

@@ -13,7 +13,7 @@ ROOT = pathlib.Path(syncws.__file__).parent
 # A module imports from lower floors only. Tools stand no higher than the face of sansio, so neither
 # can see the other; who needs both stands above.
 FLOORS = [
-    {"codes", "deadline", "options", "version"},
+    {"codes", "deadline", "options", "version", "addresses"},
     {"exceptions"},
     {"sansio.headers", "sansio.frames", "sansio.closing"},
     {"sansio.http11", "sansio._pycodec", "sansio.assembler"},
@@ -31,6 +31,7 @@ FLOORS = [
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
 
 KNOW_NOTHING_OF_WEBSOCKET = {
+    "addresses",
     "transport",
     "recvqueue",
     "housekeeper",

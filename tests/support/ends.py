@@ -1,4 +1,4 @@
-"""Two ends of one connection on 127.0.0.1: ours and a scripted peer, or ours twice; plain or TLS."""
+"""Both ends of a connection: ours and a scripted peer, or ours twice; plain or TLS."""
 
 from __future__ import annotations
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 from collections.abc import Iterator
+from typing import Any
+
+import pytest
 
 from syncws.deadline import Deadline
 from syncws.transport import TLSTransport, Transport
@@ -129,3 +133,53 @@ def closed_port(host: str = "127.0.0.1") -> Iterator[tuple[str, int]]:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as sock:
         sock.bind((host, 0))
         yield sock.getsockname()[:2]
+
+
+def has_ipv6() -> bool:
+    """Tell whether this machine has ::1."""
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+class Names:
+    """
+    Names that exist in one test only.
+
+    Attributes:
+        asked: the arguments of each question for one of them.
+        answering: clear it, and the answers wait until it is set.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.answering = threading.Event()
+        self.answering.set()
+        self._known: dict[str | None, list[tuple[str, int | None]]] = {}
+        self._real = socket.getaddrinfo
+        monkeypatch.setattr(socket, "getaddrinfo", self._getaddrinfo)
+
+    def __setitem__(self, name: str | None, addresses: list[tuple[str, int | None]]) -> None:
+        """Let a name have addresses; a port of None means the one that is asked for."""
+        self._known[name] = addresses
+
+    def _getaddrinfo(self, host: str | None, port: int, **options: Any) -> list[Any]:
+        if host not in self._known:
+            return self._real(host, port, **options)
+        self.asked.append({"host": host, "port": port, **options})
+        if options["flags"] & socket.AI_NUMERICHOST:
+            raise socket.gaierror(socket.EAI_NONAME, "not an address")
+        self.answering.wait(WATCHDOG)
+        return [
+            (
+                socket.AF_INET6 if ":" in address else socket.AF_INET,
+                socket.SOCK_STREAM,
+                socket.IPPROTO_TCP,
+                "",
+                (address, port if own is None else own, *((0, 0) if ":" in address else ())),
+            )
+            for address, own in self._known[host]
+        ]

@@ -1,0 +1,372 @@
+"""The order of bytes on their way out: frames whole, replies in between, nothing torn or lost."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from support.streams import LARGE, recv_exactly, recv_to_end, soon, tcp_pair
+from support.threads import Running, blocked_in, eventually
+from syncws.deadline import Deadline
+from syncws.housekeeper import housekeeper
+from syncws.transport import Transport
+from syncws.writer import MAX_OUTBOX, MAX_REPLIES, Writer
+
+
+def welcome():
+    """Admit every frame."""
+
+
+@pytest.fixture
+def ends():
+    """Return a transport with a peer that reads only when the test does."""
+    ours, theirs = tcp_pair()
+    theirs.settimeout(20)
+    transport = Transport(ours)
+    yield transport, theirs
+    theirs.close()
+    housekeeper.forget(ours)
+    transport.close()
+
+
+@pytest.fixture
+def writer(ends):
+    """Return a writer to that peer."""
+    writer = Writer(ends[0])
+    yield writer
+    ends[0].shutdown()
+    writer.close()
+
+
+@pytest.fixture
+def theirs(ends):
+    """Return the peer's socket."""
+    return ends[1]
+
+
+@pytest.fixture
+def stuck(writer):
+    """Let the peer have more to read than fits into the connection."""
+    assert not writer.write([LARGE], Deadline(0), welcome)
+
+
+# Writing.
+
+
+def test_frames_are_written_in_order(writer, theirs):
+    """Nothing is left to do behind a write."""
+    done = writer.write([b"one ", b"two ", b"three"], soon(), welcome)
+
+    assert done
+    assert recv_exactly(theirs, 13) == b"one two three"
+
+
+def test_frames_are_made_as_they_are_needed(writer, theirs):
+    """A frame is asked for when those before it are gone."""
+
+    def frames():
+        yield b"one"
+        yield recv_exactly(theirs, 3)
+        yield recv_exactly(theirs, 3)
+
+    assert writer.write(frames(), soon(), welcome)
+    assert recv_exactly(theirs, 3) == b"one"
+
+
+def test_each_frame_is_admitted_first(writer, theirs):
+    """A frame that is refused is not written, nor is what comes behind it."""
+    admitted = iter([1, 2])
+
+    def admit():
+        next(admitted)
+
+    with pytest.raises(StopIteration):
+        writer.write([b"one", b"two", b"three", b"four"], soon(), admit)
+    writer.write([b"!"], soon(), welcome)
+
+    assert recv_exactly(theirs, 7) == b"onetwo!"
+
+
+def test_a_write_blocks_until_the_socket_has_taken_all(writer, theirs):
+    """Who writes more than fits waits for the peer."""
+    writing = Running(writer.write, [LARGE, b"end"], soon(), welcome)
+    eventually(lambda: blocked_in(writing.thread, "wait_writable"))
+
+    received = recv_exactly(theirs, len(LARGE) + 3)
+
+    assert writing.result()
+    assert received == LARGE + b"end"
+
+
+def test_writes_of_several_threads_do_not_mix(writer, theirs):
+    """The frames of one call stay together."""
+    writes = [
+        Running(writer.write, [letter * 5000] * 20, soon(), welcome) for letter in (b"a", b"b")
+    ]
+
+    received = recv_exactly(theirs, 200000)
+
+    assert [write.result() for write in writes] == [True, True]
+    assert received in (b"a" * 100000 + b"b" * 100000, b"b" * 100000 + b"a" * 100000)
+
+
+# Timeouts.
+
+
+@pytest.mark.parametrize("seconds", [0, 0.01])
+def test_a_late_write_finishes_by_itself(writer, theirs, seconds):
+    """What did not go out in time is not torn, and needs nobody to write again."""
+    done = writer.write([b"one", LARGE, b"two"], Deadline(seconds), welcome)
+
+    assert not done
+    assert recv_exactly(theirs, len(LARGE) + 6) == b"one" + LARGE + b"two"
+
+
+def test_a_late_write_goes_before_the_next(writer, theirs, stuck):
+    """Whoever writes next finishes first what is begun."""
+    writing = Running(writer.write, [b"next"], soon(), welcome)
+
+    assert recv_exactly(theirs, len(LARGE) + 4) == LARGE + b"next"
+    assert writing.result()
+
+
+@pytest.mark.parametrize("seconds", [0, 0.01])
+def test_not_sent_leaves_no_byte(writer, theirs, stuck, seconds):
+    """A write that could not begin in time never happened."""
+    asked = []
+
+    with pytest.raises(TimeoutError, match=f"not sent: the peer took nothing for {seconds} s"):
+        writer.write([b"never"], Deadline(seconds), lambda: asked.append(1))
+    received = recv_exactly(theirs, len(LARGE))
+    writer.write([b"next"], soon(), welcome)
+
+    assert received == LARGE
+    assert recv_exactly(theirs, 4) == b"next"
+    assert asked == []
+
+
+def test_not_sent_behind_a_thread_that_is_writing_leaves_no_byte(writer, theirs):
+    """Waiting for another writer ends by the deadline, too."""
+    writing = Running(writer.write, [LARGE], soon(), welcome)
+    eventually(lambda: blocked_in(writing.thread, "wait_writable"))
+
+    with pytest.raises(TimeoutError, match="not sent"):
+        writer.write([b"never"], Deadline(0.01), welcome)
+    received = recv_exactly(theirs, len(LARGE))
+    writing.result()
+    writer.write([b"next"], soon(), welcome)
+
+    assert received == LARGE
+    assert recv_exactly(theirs, 4) == b"next"
+
+
+def test_an_interrupted_write_lets_the_next_one_in(writer, theirs, ends, monkeypatch):
+    """Ctrl-C while waiting for the peer leaves nothing locked, and no frame torn."""
+
+    def interrupted(deadline):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ends[0], "wait_writable", interrupted)
+        writer.write([LARGE, b"never"], soon(), welcome)
+    writing = Running(writer.write, [b"next"], soon(), welcome)
+
+    assert recv_exactly(theirs, len(LARGE) + 4) == LARGE + b"next"
+    assert writing.result()
+
+
+# Posting.
+
+
+def test_what_is_posted_passes_between_frames(writer, theirs):
+    """A control frame waits for the end of a frame, not of a message."""
+
+    def frames():
+        yield b"one "
+        writer.post(b"posted ")
+        writer.post_reply(b"reply ")
+        yield b"two "
+        yield b"three"
+
+    writer.write(frames(), soon(), welcome)
+
+    assert recv_exactly(theirs, 26) == b"one two reply posted three"
+
+
+def test_what_is_posted_while_a_writer_waits_goes_behind_its_frame(writer, theirs):
+    """Who must not wait leaves it to the thread that does."""
+    writing = Running(writer.write, [LARGE, b"second"], soon(), welcome)
+    eventually(lambda: blocked_in(writing.thread, "wait_writable"))
+
+    writer.post(b"posted")
+    writer.flush_nowait()
+    received = recv_exactly(theirs, len(LARGE) + 12)
+
+    assert writing.result()
+    assert received == LARGE + b"postedsecond"
+
+
+def test_what_was_posted_before_goes_before(writer, theirs):
+    """A write takes along what waits."""
+    writer.post(b"posted ")
+
+    writer.write([b"written"], soon(), welcome)
+
+    assert recv_exactly(theirs, 14) == b"posted written"
+
+
+def test_what_is_posted_goes_out_by_itself(writer, theirs, stuck):
+    """The housekeeper writes as soon as the peer reads."""
+    writer.post(b"posted")
+
+    writer.flush_nowait()
+
+    assert recv_exactly(theirs, len(LARGE) + 6) == LARGE + b"posted"
+
+
+def test_flush_nowait_does_not_wait(writer, stuck):
+    """A peer that does not read holds up nobody who must not wait."""
+    writer.post(LARGE)
+
+    writer.flush_nowait()
+    writer.flush_nowait()
+
+    assert writer.stuffed
+
+
+def test_replies_are_bounded(writer, theirs, stuck):
+    """Of many replies the latest wait, in order; the others are dropped."""
+    replies = [b"%04d" % number for number in range(1000)]
+
+    for reply in replies:
+        writer.post_reply(reply)
+        writer.flush_nowait()
+    received = recv_exactly(theirs, len(LARGE) + 4 * MAX_REPLIES)
+    writer.write([b"next"], soon(), welcome)
+
+    assert received[len(LARGE) :] == b"".join(replies[-MAX_REPLIES:])
+    assert recv_exactly(theirs, 4) == b"next"
+
+
+def test_stuffed_tells_when_too_much_waits(writer, theirs, stuck):
+    """Whoever posts can know better."""
+    stuffed = []
+
+    for _ in range(3):
+        writer.post(b"x" * (MAX_OUTBOX // 2))
+        writer.flush_nowait()
+        stuffed.append(writer.stuffed)
+    recv_exactly(theirs, len(LARGE) + MAX_OUTBOX // 2 * 3)
+
+    assert stuffed == [False, True, True]
+    eventually(lambda: not writer.stuffed)
+
+
+def test_posts_of_many_threads_all_go_out(writer, theirs):
+    """Whoever finds the lock taken may leave: its holder comes by again."""
+
+    def post(letter):
+        for _ in range(500):
+            writer.post(letter)
+            writer.flush_nowait()
+
+    posting = [Running(post, letter) for letter in (b"a", b"b", b"c")]
+    received = recv_exactly(theirs, 1500)
+
+    for one in posting:
+        one.result()
+    assert sorted(received) == sorted(b"a" * 500 + b"b" * 500 + b"c" * 500)
+
+
+# The end.
+
+
+def test_finish_half_closes_behind_everything(writer, theirs, stuck):
+    """The peer gets all, then the end."""
+    writer.post(b"posted")
+    writer.finish()
+
+    writer.flush_nowait()
+
+    assert recv_to_end(theirs) == LARGE + b"posted"
+
+
+def test_finish_during_a_write_half_closes_behind_it(writer, theirs):
+    """The thread that is writing half-closes when it is done."""
+    writing = Running(writer.write, [LARGE, b"end"], soon(), welcome)
+    eventually(lambda: blocked_in(writing.thread, "wait_writable"))
+
+    writer.finish()
+    writer.flush_nowait()
+
+    assert recv_to_end(theirs) == LARGE + b"end"
+    assert writing.result()
+
+
+def test_a_write_to_a_broken_connection_raises(writer, ends):
+    """The network's end is told to who waits for a result."""
+    ends[0].shutdown()
+
+    with pytest.raises(BrokenPipeError):
+        writer.write([b"x"], soon(), welcome)
+
+
+def test_flush_nowait_on_a_broken_connection_is_silent(writer, ends):
+    """The network's end is none of the business of who does not wait; nothing is kept for it."""
+    ends[0].shutdown()
+    writer.post(LARGE)
+    writer.post_reply(b"x")
+    writer.finish()
+
+    writer.flush_nowait()
+
+    assert not writer.stuffed
+
+
+def test_the_end_wakes_a_thread_that_is_writing(writer, ends):
+    """close() waits for the writer to leave, and the file descriptor is back."""
+    writing = Running(writer.write, [LARGE], soon(), welcome)
+    eventually(lambda: blocked_in(writing.thread, "wait_writable"))
+
+    ends[0].shutdown()
+    writer.close()
+
+    assert isinstance(writing.error(), OSError)
+    assert ends[0].sock.fileno() == -1
+
+
+def test_close_leaves_nothing_to_the_housekeeper(writer, ends, stuck):
+    """What waits for a dead peer is forgotten."""
+    watched = ends[0].sock in housekeeper._writers
+
+    ends[0].shutdown()
+    writer.close()
+
+    assert watched
+    assert ends[0].sock not in housekeeper._writers
+
+
+def test_close_during_a_flush_leaves_nothing_to_the_housekeeper(ends, monkeypatch):
+    """A flush that asks the housekeeper for help at the last moment is forgotten, too."""
+    transport, _ = ends
+    go_on = threading.Event()
+
+    def slow_send_nowait(data):
+        done = Transport.send_nowait(transport, data)
+        go_on.wait(20)
+        return done
+
+    monkeypatch.setattr(transport, "send_nowait", slow_send_nowait)
+    writer = Writer(transport)
+    writer.post(LARGE)
+    flushing = Running(writer.flush_nowait)
+    eventually(lambda: blocked_in(flushing.thread, "slow_send_nowait"))
+    closing = Running(writer.close)
+    eventually(lambda: blocked_in(closing.thread, "close"))
+
+    go_on.set()
+    flushing.result()
+    closing.result()
+
+    assert transport.sock not in housekeeper._writers
