@@ -10,6 +10,7 @@ import os
 import socket
 import ssl as ssl_module
 import sys
+import time
 import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Callable
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 USER_AGENT = f"Python/{sys.version_info[0]}.{sys.version_info[1]} syncws/{__version__}"
+_UNIX_PAUSE = 0.01  # seconds
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CREDENTIALS = ("Authorization", "Cookie", "Proxy-Authorization")
 
@@ -293,10 +295,15 @@ def _default_context() -> ssl_module.SSLContext:
 def _dial_unix(path: str, deadline: Deadline) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.settimeout(deadline.remaining())
-        sock.connect(path)
+        while True:
+            sock.settimeout(deadline.remaining())
+            with contextlib.suppress(BlockingIOError):
+                sock.connect(path)
+                return sock
+            # The server's queue is full. Nothing tells when it is not.
+            if deadline.lapsed:
+                raise TimeoutError(f"no connection to {path} in {deadline.seconds} s")
+            time.sleep(_UNIX_PAUSE)
     except BaseException:
-        with contextlib.suppress(OSError):
-            sock.close()
+        sock.close()
         raise
-    return sock

@@ -159,7 +159,7 @@ class Engine:
             # Behind a Close, or cut by ourselves, it is no news.
             if self.cause is None and self.protocol.rcvd is None and not self._over:
                 self.cause = exc
-            self._arm_close_timer()
+            self._arm_close_timer(self.abort)
         return self.closed_error()
 
     def closed_error(self) -> WebSocketException:
@@ -197,11 +197,12 @@ class Engine:
         elif action is Action.HALF_CLOSE:
             self._writer.finish()
 
-    def _arm_close_timer(self) -> None:
+    def _arm_close_timer(self, lapsed: Callable[[], None] | None = None) -> None:
         """Needs the state lock."""
         limit = self._options.close_timeout
         if limit is not None and self._close_timer is None:
-            self._close_timer = housekeeper.call_later(limit, lambda: self._close_timed_out(limit))
+            lapsed = lapsed or (lambda: self._close_timed_out(limit))
+            self._close_timer = housekeeper.call_later(limit, lapsed)
 
     def _close_timed_out(self, limit: float | None) -> None:
         with self._state_lock:
@@ -374,7 +375,7 @@ class Engine:
         )
         self.closed = threading.Event()
         self.closed.set()
-        self._transport.sock.close()
+        self._transport.disown()
 
 
 def _short(value: object) -> str:

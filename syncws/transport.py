@@ -194,6 +194,12 @@ class Transport:
         with self._end_lock:
             self._sock.close()
 
+    def disown(self) -> None:
+        """Close our copy in a forked child, where locks may be held by threads that are gone."""
+        self._unsent.clear()
+        self.wants_flush = False
+        self._sock.close()
+
 
 class TLSTransport(Transport):
     """

@@ -18,7 +18,7 @@ import pytest
 import syncws
 import syncws.client
 from support.peer import Peer
-from support.threads import Running, eventually
+from support.threads import Running, blocked_in, eventually
 from support.tls import CA, client_context, server_context
 from syncws.exceptions import (
     ConnectionClosedError,
@@ -1095,6 +1095,38 @@ def test_server_that_does_not_take_tcp():
 
         with pytest.raises(TimeoutError):
             syncws.connect(address(listener), open_timeout=SHORT)
+
+
+@pytest.fixture
+def full_unix_listener(tmp_path):
+    """Return a listening Unix socket whose queue is full, and its path."""
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(path)
+        listener.listen(0)
+        listener.settimeout(20)
+        first.connect(path)
+        yield listener, path
+
+
+def test_unix_server_that_does_not_accept(full_unix_listener):
+    """The same for a Unix socket, which says at once that its queue is full."""
+    _, path = full_unix_listener
+
+    with pytest.raises(TimeoutError, match="socket"):
+        syncws.connect("ws://localhost/", unix_path=path, open_timeout=SHORT)
+
+
+def test_unix_server_that_accepts_late(full_unix_listener):
+    """A client waits for its turn."""
+    listener, path = full_unix_listener
+    client = Running(syncws.connect, "ws://localhost/", unix_path=path)
+    eventually(lambda: blocked_in(client.thread, "_dial_unix"), "the client to wait")
+
+    listener.accept()[0].close()
+
+    assert answer(listener, NO)[0].startswith(b"GET / ")
+    assert isinstance(client.error(), InvalidStatus)
 
 
 def drip(listener, data):

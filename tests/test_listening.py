@@ -173,9 +173,10 @@ def test_listen_says_which_address_is_in_use(listeners):
 
 def test_listen_takes_all_addresses_or_none(listeners, names):
     """If one is in use, those before it are given back."""
-    (sock,) = listeners("127.0.0.2", 0)
-    port = sock.getsockname()[1]
     names["server.test"] = [("127.0.0.1", None), ("127.0.0.2", None)]
+    free, _ = listeners("server.test", 0)
+    port = free.getsockname()[1]
+    free.close()
 
     with pytest.raises(OSError, match=r"127\.0\.0\.2"):
         listen("server.test", port)

@@ -492,6 +492,26 @@ def test_pieces_of_a_stream_count_until_they_are_taken():
     assert counted(queue) == (0, 0)
 
 
+@pytest.mark.parametrize("letter", [b"x", "x"])
+def test_many_short_pieces_of_a_stream_are_put_together(letter):
+    """A peer that sends a message in tiny fragments costs little more than their bytes."""
+    queue = RecvQueue(None, None)
+    queue.put_piece(letter, 1, False)
+    stream = queue.begin_stream(NOW)
+
+    for _ in range(20000):
+        queue.put_piece(letter, 1, False)
+    queue.put_piece(letter, 1, True)
+    held = counted(queue), len(stream.pieces)
+    pieces = [queue.next_piece(stream, NOW) for _ in range(held[1] + 1)]
+
+    assert held[0] == (0, 20002)
+    assert held[1] < 100
+    assert letter[:0].join(pieces[:-1]) == letter * 20002
+    assert pieces[-1] is None
+    assert counted(queue) == (0, 0)
+
+
 def test_a_waiting_taker_does_not_lift_the_limit_for_a_stream_of_another():
     """Who waits for the next message does not make a streamed one pile up."""
     queue = RecvQueue(None, 10)

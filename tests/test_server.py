@@ -418,6 +418,14 @@ def test_handler_signatures(serve, handler, message):
     assert ws.close_code == 1000
 
 
+def test_handler_without_a_signature(serve):
+    """What has no signature is called with the connection alone."""
+    with pytest.raises(ValueError):
+        inspect.signature(type)
+
+    assert talk(serve(type)) == []
+
+
 def test_handler_that_returns(serve):
     """When the handler returns, the connection is closed with 1000."""
     server = serve(lambda ws: None)
@@ -753,6 +761,25 @@ def test_hook_that_raises(serve, caplog, hook, error):
     assert b"secret" not in answer.raw
     (record,) = errors(caplog)
     assert record.exc_info[0] is error
+
+
+@pytest.mark.parametrize("hook", ["process_request", "process_response"])
+@pytest.mark.parametrize(
+    "response",
+    [Response(99), Response(1000), Response(200, {"Content-Length": "99"}, "short")],
+    ids=["99", "1000", "length"],
+)
+def test_hook_whose_answer_cannot_be_sent(serve, caplog, hook, response):
+    """An answer that is no HTTP is an error of the hook: the client is cut."""
+    server = serve(stay, **{hook: lambda *args: response})
+
+    with dial(server) as sock:
+        sock.sendall(request())
+        assert read_all(sock) == b""
+    server.shutdown()
+
+    (record,) = errors(caplog)
+    assert record.exc_info[0] is ValueError
 
 
 def test_hook_that_refuses_by_an_exception(serve, caplog):
@@ -1249,6 +1276,17 @@ def test_slow_loris_is_cut(serve, caplog, data, secure):
     assert errors(caplog) == []
 
 
+def test_refused_client_that_goes_on_sending(serve):
+    """A refused client that sends without end is cut after a while, too."""
+    server = serve(stay, open_timeout=SHORT)
+
+    with dial(server) as sock, contextlib.suppress(ConnectionError):
+        sock.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        while True:
+            sock.sendall(b"x" * 10_000)
+    eventually(lambda: not server._sessions, "the end of the session")
+
+
 def test_client_that_does_not_read_the_answer(serve):
     """A refused client that neither reads nor leaves is cut after a while, too."""
     server = serve(stay, open_timeout=SHORT)
@@ -1389,20 +1427,26 @@ def test_shutdown_wakes_handlers(serve):
         "/send": lambda ws: ws.send(itertools.repeat(b"x" * 100_000)),
     }
     inside = []
+    woken = []
 
     def handler(ws):
         inside.append(threading.current_thread())
-        wakers[ws.path](ws)
+        try:
+            wakers[ws.path](ws)
+        finally:
+            woken.append(ws.path)
 
     server = serve(handler)
     with contextlib.ExitStack() as stack:
         for path in wakers:
             stack.enter_context(Peer.connecting(server.server_address, path, rcvbuf=4096))
         eventually(lambda: len(inside) == 4, "the handlers")
+        for thread in inside:
+            eventually(lambda: blocked_in(thread, "wait") or blocked_in(thread, "wait_for"))  # noqa: B023
 
         server.shutdown(timeout=SHORT)
 
-    assert [thread.is_alive() for thread in inside] == [False] * 4
+    assert sorted(woken) == sorted(wakers)
 
 
 def test_shutdown_stops_listening(serve):

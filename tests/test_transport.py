@@ -394,6 +394,21 @@ def test_abort_behind_close_does_nothing(ends):
     assert ours.sock.fileno() == -1
 
 
+def test_disown_leaves_the_connection_to_the_other_owner(plain):
+    """A forked child closes its copy without a word to the peer."""
+    ours, theirs = plain
+    parents = ours.sock.dup()
+
+    with parents:
+        ours.send_nowait(LARGE)
+        ours.disown()
+        parents.shutdown(socket.SHUT_WR)
+
+    assert ours.sock.fileno() == -1
+    assert not ours.pending
+    assert LARGE.startswith(read_to_end(theirs))
+
+
 # TLS.
 
 

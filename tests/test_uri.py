@@ -118,6 +118,8 @@ def test_the_origin_is_scheme_host_and_port():
         ("ws://h:http/", "port"),
         ("ws://[::1/", "host"),
         ("ws://[/", "host"),
+        ("ws://[name]/", "host"),
+        ("ws://[127.0.0.1]/", "host"),
         ("ws://a..b/", "host"),
         ("ws://./", "host"),
         (f"ws://{'a' * 64}/", "host"),

@@ -5,12 +5,21 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
+from types import SimpleNamespace
 
 import pytest
 
 import syncws
 from support.children import child
-from support.ends import REQUEST, both_roles, connect_to, end_and_peer, plain_and_tls, serving
+from support.ends import (
+    REQUEST,
+    QuickPeer,
+    both_roles,
+    connect_to,
+    end_and_peer,
+    plain_and_tls,
+    serving,
+)
 from support.threads import WATCHDOG, Running, blocked_in, eventually
 from support.tls import CA, client_context, server_context
 
@@ -256,3 +265,21 @@ def test_a_reset_right_behind_the_handshake(role, secure, listener):
                 peer.reset()
                 with pytest.raises(syncws.ConnectionClosedError):
                     ws.recv()
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
+def test_a_peer_that_takes_nothing_more_but_stays():
+    """Unix sockets can be closed for reading alone: sending fails, and nothing ends by itself."""
+    ours, theirs = socket.socketpair()
+    listener = SimpleNamespace(accept=lambda: (theirs, None))
+    connecting = Running(
+        syncws.connect, "ws://localhost/", sock=ours, close_timeout=0.1, ping_interval=None
+    )
+    with QuickPeer.accepting(listener) as peer, connecting.result() as ws:
+        receiving = Running(ws.recv)
+        peer.sock.shutdown(socket.SHUT_RD)
+        with pytest.raises(syncws.ConnectionClosedError) as caught:
+            ws.send("hello")
+        assert isinstance(caught.value.__cause__, BrokenPipeError)
+        assert isinstance(receiving.error().__cause__, BrokenPipeError)
+        assert ws.wait_closed(WATCHDOG)

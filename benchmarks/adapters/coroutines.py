@@ -1,0 +1,81 @@
+"""What the clients with an asyncio API do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Callable, NamedTuple, Union
+
+from task import Task, expect
+from timing import AsyncRun, timed_async
+
+Message = Union[str, bytes]
+
+
+class Link(NamedTuple):
+    """The methods of an open connection, under the same names for all libraries."""
+
+    send: Callable[[Message], Awaitable[object]]
+    recv: Callable[[], Awaitable[Message]]
+    close: Callable[[], Awaitable[object]]
+
+
+Connect = Callable[[Task], Awaitable[Link]]
+
+
+async def measure(connect: Connect, task: Task) -> dict[str, float]:
+    """Do the task with connections from ``connect(task)``."""
+    if task.op == "connect":
+        return await timed_async(_connect(connect, task), task)
+    link = await connect(task)
+    return await timed_async(await _RUNS[task.op](link, task), task)
+
+
+def _connect(connect: Connect, task: Task) -> AsyncRun:
+    async def run(count: int) -> None:
+        for _ in range(count):
+            link = await connect(task)
+            await link.close()
+
+    return run
+
+
+async def _round_trips(link: Link, task: Task) -> AsyncRun:
+    message = task.message
+    send, recv = link.send, link.recv
+    await send(message)
+    expect(await recv(), message)
+
+    async def run(count: int) -> None:
+        for _ in range(count):
+            await send(message)
+            await recv()
+
+    return run
+
+
+async def _receive(link: Link, task: Task) -> AsyncRun:
+    recv = link.recv
+    await link.send("go")
+    expect(await recv(), task.message)
+
+    async def run(count: int) -> None:
+        for _ in range(count):
+            await recv()
+
+    return run
+
+
+async def _send(link: Link, task: Task) -> AsyncRun:
+    message = task.message
+    send = link.send
+
+    async def run(count: int) -> None:
+        for _ in range(count):
+            await send(message)
+        await send("end")
+        expect(await link.recv(), str(count))
+
+    return run
+
+
+_RUNS = {"round_trips": _round_trips, "receive": _receive, "send": _send, "send_many": _send}

@@ -1,0 +1,33 @@
+"""websockets.sync: threads."""
+
+from __future__ import annotations
+
+import socket
+
+from task import Task
+from websockets.sync.client import connect as open_connection
+from websockets.sync.server import ServerConnection
+from websockets.sync.server import serve as make_server
+
+from . import blocking
+
+OPTIONS = {"compression": None, "ping_interval": None, "max_size": None}
+
+
+def measure(task: Task) -> dict[str, float]:
+    context = task.client_context()
+
+    def connect(task: Task) -> blocking.Link:
+        ws = open_connection(task.url, ssl=context, proxy=None, **OPTIONS)
+        return blocking.Link(ws.send, ws.recv, ws.close)
+
+    return blocking.measure(connect, task)
+
+
+def serve(sock: socket.socket, task: Task) -> None:
+    def echo(ws: ServerConnection) -> None:
+        for message in ws:
+            ws.send(message)
+
+    with make_server(echo, sock=sock, ssl=task.server_context(), **OPTIONS) as server:
+        server.serve_forever()
