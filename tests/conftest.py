@@ -14,7 +14,6 @@ from support.peer import Peer
 from support.threads import Running, eventually, live_threads, open_fds
 from syncws.housekeeper import housekeeper
 
-
 # A shell's background job, as a CI may be, is born deaf to Ctrl-C, and so would be its children.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
