@@ -294,8 +294,8 @@ class Engine:
     def _ended(self, error: BaseException | None) -> None:
         """Wake everybody: nothing more will come. The last act of the reader thread."""
         with self._state_lock:
-            if self.cause is None and self.protocol.rcvd is None:
-                self.cause = error
+            if self.cause is None and self.protocol.rcvd is None and not self._over:
+                self.cause = error or self._writer.failure
             self.protocol.step(Input.END_OF_STREAM)
             if self._close_timer is not None:
                 self._close_timer.cancel()

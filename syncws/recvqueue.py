@@ -20,9 +20,10 @@ from typing import Union
 from .deadline import Deadline, wait
 
 Message = Union[str, bytes]
-# Where so many pieces wait, short ones are joined: 100,000 of a byte each would cost megabytes.
-_MANY_PIECES = 64
-_SHORT_PIECE = 4096  # bytes
+# Where so many pieces or batches wait, short ones are joined: 100,000 of a byte each would cost
+# megabytes.
+_MANY = 64
+_SHORT = 4096  # bytes
 
 
 class QueueClosed(Exception):
@@ -53,7 +54,7 @@ class Arriving:
         if not self.streamed:
             self._buffer.write(data)  # type: ignore[arg-type]
             return
-        if len(self.pieces) >= _MANY_PIECES and self.pieces[-1][1] < _SHORT_PIECE:
+        if len(self.pieces) >= _MANY and self.pieces[-1][1] < _SHORT:
             last, last_size = self.pieces.pop()
             data = last + data  # type: ignore[operator]
             size += last_size
@@ -147,6 +148,8 @@ class RecvQueue:
         self._messages.extend(messages)
         self._fed += len(messages)
         self._bytes += size
+        if len(self._batches) >= _MANY and self._batches[-1][1] < _SHORT:
+            size += self._batches.pop()[1]
         self._batches.append((self._fed, size))
         if self._waiting:
             self._filled.notify(len(messages))

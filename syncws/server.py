@@ -134,14 +134,12 @@ class ThreadingServer:
         self._acceptor: threading.Thread | None = None
         self._stoppers: set[threading.Thread] = set()  # handlers that are in shutdown()
         self._unix_path = unix_path
-        if sock is not None:
-            sock.setblocking(False)
-            self._listeners = [sock]
-        elif unix_path is not None:
-            self._listeners = [listen_unix(unix_path)]
-        else:
-            self._listeners = listen(host, port, reuse_port)
+        if unix_path is not None:
+            sock = listen_unix(unix_path)
+        self._listeners = [sock] if sock else listen(host, port, reuse_port)
+        self._listeners[0].setblocking(False)
         self._address = self._listeners[0].getsockname()
+        self._process = os.getpid()
         self._waker, self._sleeper = socket.socketpair()
 
     @property
@@ -291,22 +289,19 @@ class ThreadingServer:
             ValueError: the code or the reason may not be sent; the server goes on.
         """
         close = validated_close(code, reason)
+        if os.getpid() != self._process:
+            self._unix_path = None  # the parent's, like the clients and the threads
+            self._close_listeners()
+            return
         limit = self._policy.options.close_timeout if timeout is None else timeout
         deadline = Deadline(limit)
         with self._lock:
             self._goodbye = self._goodbye or close
         self._stop_accepting()
-        with self._lock:
-            sessions = list(self._sessions)
-        for session in sessions:
-            if session.connection is not None:
-                session.connection._engine.begin_close(self._goodbye)
-            elif not session.asked:
-                session.abort()
+        for session in list(self._sessions):
+            session.begin_close(self._goodbye)
         if not self._wait_idle(deadline):
-            with self._lock:
-                sessions = list(self._sessions)
-            for session in sessions:
+            for session in list(self._sessions):
                 session.abort()
             if not self._wait_idle(Deadline(_ABORT_WAIT)):
                 self.logger.warning("handlers are still running after %s s", limit)

@@ -15,7 +15,7 @@ from typing import Callable, Union
 from .codes import CloseCode, Role
 from .connection import Connection
 from .deadline import Deadline
-from .exceptions import ConnectionClosed, InvalidHandshake
+from .exceptions import Close, ConnectionClosed, InvalidHandshake
 from .options import Options
 from .sansio import (
     Origins,
@@ -97,6 +97,13 @@ class Session:
         if connection is not None:
             opened(connection)
             self._handle(connection)
+
+    def begin_close(self, close: Close) -> None:
+        """Begin the closing handshake without waiting; whoever has not asked yet is cut off."""
+        if self.connection is not None:
+            self.connection._engine.begin_close(close)
+        elif not self.asked:
+            self.abort()
 
     def abort(self) -> None:
         """Cut the connection, also in the middle of the opening handshake."""

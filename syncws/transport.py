@@ -9,6 +9,7 @@ stays here and goes out first next time: nothing that interrupts a write can tea
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import os
 import select
@@ -42,10 +43,11 @@ class Transport:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._unsent: list[memoryview] = []
-        # Set while the socket may have taken bytes that are not noted yet. Found set, it means that
-        # Ctrl-C came in just there: nobody knows what the peer has, so nothing more may follow.
-        self._torn = False
+        # (bytes, how many of them the socket took, call by call). Ctrl-C may come in behind every
+        # call; so the one that moves bytes notes that too, all of it in C: see extend() and map().
+        self._unsent: collections.deque[tuple[bytes, list[int]]] = collections.deque()
+        self._stuck = False  # the socket did not take all
+        self._torn = False  # nobody knows what it took
         # Counts the times the socket took bytes that had waited: a peer that makes room is alive.
         # Bytes for which there is room anyway say nothing of the peer.
         self.progress = 0
@@ -92,43 +94,38 @@ class Transport:
 
     def send_nowait(self, data: bytes) -> bool:
         """Send without blocking; return False if a part has to wait for ``flush_nowait``."""
-        if self._unsent:
-            self._unsent.append(memoryview(data))
-            return self.flush_nowait()
-        sent = self._send_some(data)
-        if sent < len(data):
-            self._unsent.append(memoryview(data)[sent:])
-        self._torn = False
-        return sent == len(data)
-
-    def _send_some(self, data: bytes | memoryview) -> int:
-        """Return how many bytes the socket took; the caller notes that and clears ``_torn``."""
-        if self._torn:
-            raise OSError("a write was interrupted in the middle; the stream cannot go on")
-        self._torn = True
-        try:
-            sent = self._sock.send(data, _DONTWAIT)
-        except _BUSY:
-            return 0
-        except OSError:
-            self._torn = False
-            raise
-        self._taken += sent
-        return sent
+        self._unsent.append((data, []))
+        return self.flush_nowait()
 
     def flush_nowait(self) -> bool:
-        """Send what had to wait; return False if a part still has to."""
-        unsent = self._unsent
-        while unsent:
-            sent = self._send_some(unsent[0])
-            if sent == len(unsent[0]):
-                del unsent[0]
-            else:
-                unsent[0] = unsent[0][sent:]
-            self._torn = False
-            if not sent:
+        """
+        Send what had to wait; return False if a part still has to.
+
+        Raises:
+            OSError: a write was interrupted by Ctrl-C, and nobody knows how far it came.
+        """
+        while self._unsent:
+            if self._torn:
+                raise OSError("a write was interrupted in the middle; the stream cannot go on")
+            data, taken = self._unsent[0]
+            calls = len(taken)
+            done = sum(taken) if calls else 0
+            rest = memoryview(data)[done:] if done else data
+            sending = map(self._sock.send, (rest,), (_DONTWAIT,))
+            try:
+                taken.extend(sending)
+            except _BUSY:
+                self._stuck = True
                 return False
-            self.progress += 1
+            except KeyboardInterrupt:
+                # Not noted, since send() is not C code, as under gevent, or it was not called.
+                self._torn = len(taken) == calls
+                raise
+            self._taken += taken[-1]
+            self.progress += self._stuck
+            if taken[-1] == len(rest):
+                self._unsent.popleft()
+        self._stuck = False
         return True
 
     def wait_writable(self, deadline: Deadline) -> bool:
@@ -310,15 +307,14 @@ class TLSTransport(Transport):
 
     def send_nowait(self, data: bytes) -> bool:
         with self._tls_lock:
+            self.wants_flush = True
             self._tls.write(data)
-            encrypted = self._outgoing.read()
-            self.wants_flush = False
-        return super().send_nowait(encrypted)
+        return self.flush_nowait()
 
     def flush_nowait(self) -> bool:
         if self.wants_flush:
             with self._tls_lock:
-                self._unsent.append(memoryview(self._outgoing.read()))
+                self._unsent.extend(zip(map(self._outgoing.read, (-1,)), ([],)))
                 self.wants_flush = False
         return super().flush_nowait()
 

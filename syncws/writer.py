@@ -26,7 +26,12 @@ _LEAVING = 5.0  # seconds for a writer to notice that its transport was shut dow
 
 
 class Writer:
-    """Writes frames whole and in order. Thread-safe."""
+    """
+    Writes frames whole and in order. Thread-safe.
+
+    Attributes:
+        failure: the network error that nobody could be told of yet.
+    """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -36,6 +41,7 @@ class Writer:
         self._outbox: collections.deque[bytes] = collections.deque()
         self._replies: collections.deque[bytes] = collections.deque(maxlen=MAX_REPLIES)
         self._half_close = False
+        self.failure: OSError | None = None
 
     # For those who may wait.
 
@@ -109,8 +115,9 @@ class Writer:
                 if self._half_close:
                     self._half_close = False
                     self._transport.half_close()
-            except OSError:
-                # The reader meets the same end of the network, and it knows what to say of it.
+            except OSError as exc:
+                # The reader meets the same end of the network; but the error is told only once.
+                self.failure = exc
                 self._outbox.clear()
                 self._replies.clear()
                 self._half_close = False

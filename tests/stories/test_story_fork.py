@@ -205,8 +205,15 @@ def test_a_server_in_the_parent(serve):
             own.wait_closed(20)
             assert own.close_code == 1001
 
+        def leaves_the_with_block():
+            with server:
+                pass
+
         in_a_child(check)
+        in_a_child(leaves_the_with_block)
         echo_works(ws)
+        with syncws.connect("ws://127.0.0.1:%d" % server.server_address[1]) as another:
+            another.ping(timeout=20)
         server.shutdown()
         ws.wait_closed(20)
         assert ws.close_code == 1001

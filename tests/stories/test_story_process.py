@@ -144,7 +144,8 @@ CTRL_C = """
         except KeyboardInterrupt:
             print("out", flush=True)
 
-    ws = connect(ping_interval=None)
+    # Interrupted between two fragments, send() would close the connection.
+    ws = connect(ping_interval=None, fragment_size=None)
 """
 BLOCKS = [
     ("_wait", "lambda: ws.recv()"),
@@ -284,3 +285,48 @@ def test_ctrl_c_ends_shutdown_that_waits_for_a_handler():
         assert running.line() == "in"
         running.interrupt()
         assert running.ends()[1].rstrip().endswith("KeyboardInterrupt")
+
+
+@plain_and_tls
+def test_ctrl_c_does_not_tear_the_stream(secure):
+    """
+    It comes at any moment of a busy send(); the messages before it arrive, and the next one, too.
+
+    Python cannot keep it from coming between taking a lock and noting so; then send() may end by
+    its timeout.
+    """
+    program = """
+        import random, signal
+        from support.ends import linked
+        from support.threads import Running
+
+        signal.signal(signal.SIGALRM, signal.default_int_handler)
+
+        def send(ws, sizes=(4, 100, 100_000)):
+            number = 0
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0002, 0.003))
+            try:
+                while True:
+                    ws.send(number.to_bytes(4, "big") + bytes(random.choice(sizes)))
+                    number += 1
+            except KeyboardInterrupt:
+                return number
+
+        for _ in range(40):
+            with linked(sys.argv[1] == "True", ping_interval=None, close_timeout=2) as ends:
+                client, server = ends
+                receiving = Running(lambda: list(server))
+                sent = send(client)
+                try:
+                    client.send(b"last", timeout=1)
+                except TimeoutError:
+                    continue
+                client.close()
+                *received, last = receiving.result()
+                assert last == b"last"
+                numbers = [int.from_bytes(message[:4], "big") for message in received]
+                assert numbers in (list(range(sent)), list(range(sent + 1)))
+    """
+    with child(PROLOGUE, program, END, args=(secure,)) as running:
+        assert running.line() == "end"
+        assert running.ends() == (0, "")
