@@ -12,7 +12,7 @@ from typing import Union
 
 from ..codes import Opcode
 from ..exceptions import MessageTooBig, ProtocolError
-from .frames import Frame, check_header, invalid_text
+from .frames import Frame, check_header, check_length, invalid_text
 
 Item = Union[str, bytes, Frame, ProtocolError]
 
@@ -62,7 +62,7 @@ class FrameDecoder:
     Not thread-safe. After a ProtocolError it is dead and swallows all input.
 
     Attributes:
-        whole: whether the last batch held nothing but finished messages.
+        messages: how many items of the last batch are finished messages.
     """
 
     def __init__(self, expect_mask: bool, max_size: int | None) -> None:
@@ -70,7 +70,7 @@ class FrameDecoder:
         self._max_size = max_size
         self._buffer = b""  # the beginning of a header, or of a short frame
         self._dead = False
-        self.whole = True
+        self.messages = 0
         # The data frame whose payload is still arriving:
         self._left = 0  # bytes of it yet to come
         self._opcode = 0
@@ -85,7 +85,7 @@ class FrameDecoder:
         rule that the peer broke. All that came before it is valid.
         """
         items: list[Item] = []
-        self.whole = True
+        self.messages = 0
         if self._dead:
             return items
         if self._buffer:
@@ -101,7 +101,6 @@ class FrameDecoder:
                 position = after
         except ProtocolError as exc:
             self._dead = True
-            self.whole = False
             items.append(exc)
         return items
 
@@ -122,7 +121,7 @@ class FrameDecoder:
             header = 4 if size == 126 else 10
             if available < header:
                 return None
-            size = self._long_size(size, data[position + 2 : position + header])
+            size = _long_size(size, data[position + 2 : position + header])
         opcode = first & 0x0F
         if self._max_size is not None and size > self._max_size and opcode < 8:
             raise MessageTooBig(size, self._max_size)
@@ -140,24 +139,13 @@ class FrameDecoder:
             payload = apply_mask(payload, key)
         if first == 0x82:
             items.append(payload)
+            self.messages += 1
         elif first == 0x81:
             items.append(_decode_text(payload))
+            self.messages += 1
         else:
-            self.whole = False
             items.append(Frame(opcode, payload, first >= 0x80))
         return start + size
-
-    @staticmethod
-    def _long_size(marker: int, field: bytes) -> int:
-        """Read a 16-bit or 64-bit payload length (RFC 6455 section 5.2)."""
-        size = int.from_bytes(field, "big")
-        # "the minimal number of bytes MUST be used to encode the length"
-        if size <= (125 if marker == 126 else 0xFFFF):
-            raise ProtocolError(f"length {size} is not encoded in the fewest bytes (5.2)")
-        # "the most significant bit MUST be 0"
-        if size >= 1 << 63:
-            raise ProtocolError(f"length {size} has its most significant bit set (5.2)")
-        return size
 
     def _begin_frame(
         self,
@@ -180,7 +168,6 @@ class FrameDecoder:
         payload = data[start : start + self._left] if start or len(data) > self._left else data
         self._left -= len(payload)
         end = not self._left
-        self.whole = False
         taken = len(payload)
         if self._key is not None:
             key = self._key
@@ -190,6 +177,15 @@ class FrameDecoder:
         items.append(Frame(self._opcode, payload, self._fin and end, end=end))
         self._opcode = _CONT
         return start + taken
+
+
+def _long_size(marker: int, encoded: bytes) -> int:
+    """Decode a payload length of 16 or 64 bits."""
+    size = int.from_bytes(encoded, "big")
+    problem = check_length(marker, size)
+    if problem is not None:
+        raise ProtocolError(problem)
+    return size
 
 
 def _decode_text(payload: bytes) -> str:

@@ -104,6 +104,17 @@ def check_header(first: int, second: int, expect_mask: bool) -> str | None:
 _OPCODES = frozenset(Opcode)
 
 
+def check_length(marker: int, size: int) -> str | None:
+    """Check a payload length of 16 bits (marker 126) or 64 bits (127); return the broken rule."""
+    # RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the length".
+    if size <= (125 if marker == 126 else 0xFFFF):
+        return f"length {size} is not encoded in the fewest bytes (5.2)"
+    # "the most significant bit MUST be 0"
+    if size >= 1 << 63:
+        return f"length {size} has its most significant bit set (5.2)"
+    return None
+
+
 def invalid_text(exc: UnicodeDecodeError) -> ProtocolError:
     """Put a decoding error into the words and the close code of RFC 6455 section 8.1."""
     return ProtocolError(

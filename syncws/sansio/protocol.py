@@ -30,7 +30,9 @@ class Pong(NamedTuple):
     payload: bytes
 
 
-Fact = Union[str, bytes, Fragment, Ping, Pong, Close, ProtocolError]
+Message = Union[str, bytes]
+# Finished messages come in runs, so that thousands of small ones cost little more than one.
+Fact = Union["list[Message]", Fragment, Ping, Pong, Close, ProtocolError]
 
 
 class Protocol:
@@ -42,6 +44,7 @@ class Protocol:
         rcvd: the Close frame received, or ``None``.
         sent: the Close frame sent, or ``None``.
         frames_received: frames that arrived whole.
+        is_open: whether frames may be sent: no Close was sent or received.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Protocol:
         self.rcvd: Close | None = None
         self.sent: Close | None = None
         self.frames_received = 0
+        self.is_open = True
         self._closing = Closing(role)
         # RFC 6455 section 5.1: clients mask every frame, servers none.
         self._decoder = FrameDecoder(role is Role.SERVER, max_size)
@@ -59,33 +63,39 @@ class Protocol:
 
     # The reader's half.
 
-    def receive(self, data: bytes) -> tuple[list[Fact], bool]:
+    def receive(self, data: bytes) -> list[Fact]:
         """
-        Take bytes from the peer; return what they mean, in order, and whether all is messages.
+        Take bytes from the peer; return what they mean, in order.
 
         A Close or a ProtocolError is the last fact there will ever be: "After sending a control
         frame indicating the connection should be closed, a peer does not send any further data"
         (section 1.4). What comes behind it is not looked at.
         """
         if self._ended:
-            return [], False
+            return []
         items = self._decoder.feed(data)
-        if self._decoder.whole and not self._assembler.active:
-            self.frames_received += len(items)
-            return items, True  # type: ignore[return-value]  # all str or bytes
+        messages = self._decoder.messages
+        if messages == len(items) and messages and not self._assembler.active:
+            self.frames_received += messages
+            return [items]  # type: ignore[list-item]
         facts: list[Fact] = []
-        for item in items:
+        for item in _with_runs(items, messages):
             try:
-                facts.append(self._judge(item))
+                fact = self._judge(item)
             except ProtocolError as exc:
-                facts.append(exc)
-            if isinstance(facts[-1], (Close, ProtocolError)):
+                fact = exc
+            facts.append(fact)
+            if isinstance(fact, (Close, ProtocolError)):
                 self._ended = True
                 break
-        return facts, False
+        return facts
 
-    def _judge(self, item: Item) -> Fact:
+    def _judge(self, item: Item | list[Message]) -> Fact:
         """Say what one decoded item means; raise ProtocolError if it breaks a rule."""
+        if isinstance(item, list):
+            self._assembler.check_may_begin()
+            self.frames_received += len(item)
+            return item
         if isinstance(item, Frame):
             self.frames_received += item.end
             if item.opcode == Opcode.PING:
@@ -97,9 +107,9 @@ class Protocol:
             return self._assembler.add(item)
         if isinstance(item, ProtocolError):
             raise item
-        self.frames_received += 1
         self._assembler.check_may_begin()
-        return item
+        self.frames_received += 1
+        return [item]
 
     # The end of the connection.
 
@@ -133,10 +143,12 @@ class Protocol:
 
     def step(self, happened: Input) -> tuple[Action, ...]:
         """Something happened that needs no words."""
-        return self._closing.step(happened)
+        actions = self._closing.step(happened)
+        self.is_open = self._closing.phase is Phase.OPEN
+        return actions
 
     def _step(self, happened: Input, close: Close) -> tuple[Action, ...]:
-        actions = self._closing.step(happened)
+        actions = self.step(happened)
         if Action.SEND_CLOSE in actions:
             self.sent = close
         return actions
@@ -177,6 +189,20 @@ def validated_close(code: int, reason: str) -> Close:
     """Return the Close that close() was asked for; raise ValueError if it may not be sent."""
     close_payload(code, reason)
     return Close(code, reason)
+
+
+def _with_runs(items: list[Item], messages: int) -> list[Item | list[Message]]:
+    """Put the finished messages of a batch into one list, if they are together."""
+    if not messages:
+        return items  # type: ignore[return-value]
+    start, stop = 0, len(items)
+    while not isinstance(items[start], (str, bytes)):
+        start += 1
+    while not isinstance(items[stop - 1], (str, bytes)):
+        stop -= 1
+    if stop - start > messages:
+        return items  # type: ignore[return-value]
+    return [*items[:start], items[start:stop], *items[stop:]]  # type: ignore[list-item]
 
 
 def _cut(reason: str) -> str:

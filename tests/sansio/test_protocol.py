@@ -45,7 +45,7 @@ def inbound(role, *frames):
 
 
 def receive_all(protocol, pieces):
-    return [fact for piece in pieces for fact in protocol.receive(piece)[0]]
+    return [fact for piece in pieces for fact in protocol.receive(piece)]
 
 
 def story(facts):
@@ -58,6 +58,8 @@ def story(facts):
             if fact.message_finished:
                 told.append(parts[0][:0].join(parts))
                 parts = []
+        elif isinstance(fact, list):
+            told += fact
         else:
             told.append("a rule was broken" if isinstance(fact, ProtocolError) else fact)
     return told
@@ -100,10 +102,10 @@ EVERY_FACT = [
 
 
 def test_receive_passes_on_whole_messages(protocol, role):
-    """A batch of nothing but whole messages is given as such."""
+    """Whole messages that are together are given together."""
     data = inbound(role, (wire.TEXT, "é".encode()), (wire.BINARY, b"\xe9"), (wire.TEXT, b""))
 
-    assert protocol.receive(data) == (["é", b"\xe9", ""], True)
+    assert protocol.receive(data) == [["é", b"\xe9", ""]]
 
 
 def test_receive_says_what_every_frame_means(protocol, role):
@@ -118,17 +120,36 @@ def test_receive_says_what_every_frame_means(protocol, role):
         (wire.CLOSE, b"\x03\xe9bye"),
     )
 
-    assert protocol.receive(data) == (
-        [
-            Fragment("a", 1, True, False),
-            Ping(b"p"),
-            Fragment("b", 1, True, True),
-            Pong(b"q"),
-            b"c",
-            Close(1001, "bye"),
-        ],
-        False,
-    )
+    assert protocol.receive(data) == [
+        Fragment("a", 1, True, False),
+        Ping(b"p"),
+        Fragment("b", 1, True, True),
+        Pong(b"q"),
+        [b"c"],
+        Close(1001, "bye"),
+    ]
+
+
+def test_receive_gives_messages_between_other_frames_one_by_one(protocol, role):
+    """Messages with a control frame between them come in their order."""
+    data = inbound(role, (wire.TEXT, b"a"), (wire.PING, b"p"), (wire.TEXT, b"b"), (wire.TEXT, b"c"))
+
+    assert protocol.receive(data) == [["a"], Ping(b"p"), ["b"], ["c"]]
+
+
+def test_receive_gives_messages_between_pieces_together(protocol, role):
+    """Messages between the end of one cut frame and the beginning of another come together."""
+    data = inbound(role, *[(wire.TEXT, b"abc")] * 4)
+    size = len(data) // 4
+    protocol.receive(data[: size - 1])
+
+    facts = protocol.receive(data[size - 1 : -1])
+
+    assert facts == [
+        Fragment("c", 1, True, True),
+        ["abc", "abc"],
+        Fragment("ab", 2, False, False),
+    ]
 
 
 def test_receive_passes_on_a_long_frame_as_it_arrives(protocol, role):
@@ -138,14 +159,14 @@ def test_receive_passes_on_a_long_frame_as_it_arrives(protocol, role):
     batches = [protocol.receive(data[:-2]), protocol.receive(data[-2:])]
 
     assert batches == [
-        ([Fragment("a", 1, False, False)], False),
-        ([Fragment("bc", 2, True, True)], False),
+        [Fragment("a", 1, False, False)],
+        [Fragment("bc", 2, True, True)],
     ]
 
 
 def test_receive_of_less_than_a_frame_gives_nothing(protocol, role):
     """A header alone means nothing yet."""
-    facts, _ = protocol.receive(inbound(role, (wire.TEXT, b"abc"))[:1])
+    facts = protocol.receive(inbound(role, (wire.TEXT, b"abc"))[:1])
 
     assert facts == []
 
@@ -219,12 +240,11 @@ def test_receive_ends_with_the_rule_that_is_broken(role, frames, code):
     protocol = Protocol(role, max_size=100, max_fragments=5)
     data = inbound(role, (wire.TEXT, b"before"), *frames, (wire.TEXT, b"after"))
 
-    facts, whole = protocol.receive(data)
+    facts = protocol.receive(data)
 
-    assert facts[0] == "before"
+    assert facts[0] == ["before"]
     assert code_of(facts) == code
-    assert not whole
-    assert protocol.receive(data) == ([], False)
+    assert protocol.receive(data) == []
 
 
 def test_receive_takes_what_is_exactly_at_the_limits(role):
@@ -233,7 +253,7 @@ def test_receive_takes_what_is_exactly_at_the_limits(role):
     message = [(wire.TEXT, b"x" * 20, False), *[(wire.CONT, b"x" * 20, False)] * 3]
     data = inbound(role, *[*message, (wire.CONT, b"x" * 20), (wire.BINARY, bytes(100))] * 3)
 
-    facts, _ = protocol.receive(data)
+    facts = protocol.receive(data)
 
     assert story(facts) == ["x" * 100, bytes(100)] * 3
 
@@ -242,7 +262,7 @@ def test_receive_holds_no_message_to_a_limit_that_is_not_set(protocol, role):
     """Without limits a long message of many fragments passes."""
     fragments = [(wire.CONT, b"x" * 1000, False)] * 2000
 
-    facts, _ = protocol.receive(inbound(role, (2, b"", False), *fragments, (wire.CONT, b"")))
+    facts = protocol.receive(inbound(role, (2, b"", False), *fragments, (wire.CONT, b"")))
 
     assert story(facts) == [b"x" * 2_000_000]
 
@@ -251,7 +271,7 @@ def test_receive_tells_a_message_over_the_limit_from_other_errors(role):
     """Too long a message is the error that carries size and limit."""
     protocol = Protocol(role, max_size=100)
 
-    facts, _ = protocol.receive(inbound(role, (wire.TEXT, b"x" * 101)))
+    facts = protocol.receive(inbound(role, (wire.TEXT, b"x" * 101)))
 
     assert isinstance(facts[0], MessageTooBig)
     assert (facts[0].size, facts[0].limit) == (101, 100)
@@ -262,16 +282,16 @@ def test_receive_looks_at_nothing_after_a_close(protocol, role, close):
     """A Close is the last fact: what follows, in this batch or later, is not looked at."""
     data = inbound(role, (wire.CLOSE, close), (wire.TEXT, b"late"), (0x3, b"wrong"))
 
-    facts, _ = protocol.receive(data)
+    facts = protocol.receive(data)
 
     assert len(facts) == 1
     assert isinstance(facts[0], Close)
-    assert protocol.receive(data) == ([], False)
+    assert protocol.receive(data) == []
 
 
 def test_receive_reads_a_close_within_a_message(protocol, role):
     """A Close may come between the fragments of a message, which then has no end."""
-    facts, _ = protocol.receive(inbound(role, (wire.TEXT, b"a", False), (wire.CLOSE, b"")))
+    facts = protocol.receive(inbound(role, (wire.TEXT, b"a", False), (wire.CLOSE, b"")))
 
     assert facts == [Fragment("a", 1, True, False), Close(1005)]
 
@@ -463,15 +483,15 @@ def test_client_and_server_understand_each_other():
     """What either role writes, the other reads; both end with one Close each."""
     client, server = Protocol(Role.CLIENT), Protocol(Role.SERVER)
 
-    to_server, _ = server.receive(client.encode(Opcode.TEXT, b"Hello", wire.KEY))
-    to_client, _ = client.receive(server.encode(Opcode.BINARY, b"World", wire.KEY))
+    to_server = server.receive(client.encode(Opcode.TEXT, b"Hello", wire.KEY))
+    to_client = client.receive(server.encode(Opcode.BINARY, b"World", wire.KEY))
     client.close_called(Close(1000, "bye"))
-    (asked,), _ = server.receive(client.close_frame(wire.KEY))
+    (asked,) = server.receive(client.close_frame(wire.KEY))
     server.close_received(asked)
-    (answered,), _ = client.receive(server.close_frame(wire.KEY))
+    (answered,) = client.receive(server.close_frame(wire.KEY))
     client.close_received(answered)
 
-    assert (to_server, to_client) == (["Hello"], [b"World"])
+    assert (to_server, to_client) == ([["Hello"]], [[b"World"]])
     assert (server.rcvd, server.sent) == (Close(1000, "bye"), Close(1000))
     assert (client.rcvd, client.sent) == (Close(1000), Close(1000, "bye"))
     assert client.phase is server.phase is Phase.CLOSE_ECHOED
