@@ -5,7 +5,7 @@ from __future__ import annotations
 from .basic_auth import basic_auth
 from .client import connect
 from .codes import CloseCode, Opcode, Role, State
-from .connection import Connection, Stats
+from .connection import Connection
 from .exceptions import (
     Close,
     ConcurrencyError,
@@ -29,6 +29,7 @@ from .exceptions import (
 from .options import Options
 from .sansio import SAME_ORIGIN, Headers, Request, Response
 from .server import ThreadingServer, serve
+from .stats import Stats
 from .version import __version__
 
 __all__ = [

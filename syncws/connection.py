@@ -16,11 +16,11 @@ import uuid
 import warnings
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from .addresses import address, address_text
 from .codes import CloseCode, Opcode, Role, State
-from .deadline import Deadline, wait
+from .deadline import ENDLESS, Deadline, wait
 from .engine import Engine
 from .exceptions import ConnectionClosedOK
 from .options import Options
@@ -28,25 +28,10 @@ from .outgoing import DataLike, as_content, as_fragments
 from .pings import Waiter
 from .recvqueue import Message, QueueClosed
 from .sansio import Request, Response, validated_close
+from .stats import Stats
 from .transport import Transport
 
 C = TypeVar("C", bound="Connection")
-
-
-class Stats(NamedTuple):
-    """
-    What went through a connection so far. Bytes are those of frames, headers included.
-
-    ``queued`` is the number of messages that wait to be received now.
-    """
-
-    messages_sent: int
-    messages_received: int
-    frames_sent: int
-    frames_received: int
-    bytes_sent: int
-    bytes_received: int
-    queued: int
 
 
 class Connection:
@@ -87,6 +72,9 @@ class Connection:
         self.remote_address = address(transport.sock.getpeername)
         self._options = options
         self._engine = Engine(transport, role, options, self.logger)
+        # What recv() needs when messages wait, without a detour.
+        self._queue = self._engine.queue
+        self._messages = self._queue.messages
         self._id: uuid.UUID | None = None
 
     def _start(self, trailing: bytes) -> None:
@@ -112,10 +100,19 @@ class Connection:
             UnicodeDecodeError: ``decode=True`` and the message is not UTF-8.
         """
         try:
-            message = self._engine.queue.get(Deadline(timeout))
+            message = self._messages.popleft() if self._messages else self._next_message(timeout)
+        except IndexError:  # another thread was faster
+            message = self._next_message(timeout)
+        if self._queue.parked:
+            self._queue.taken()
+        return message if decode is None else _decoded(message, decode)
+
+    def _next_message(self, timeout: float | None) -> Message:
+        deadline = ENDLESS if timeout is None else Deadline(timeout)
+        try:
+            return self._engine.reader.get(deadline)
         except QueueClosed:
             raise self._engine.closed_error() from self._engine.cause
-        return message if decode is None else _decoded(message, decode)
 
     def recv_stream(self, timeout: float | None = None) -> Iterator[Message]:
         """
@@ -131,14 +128,16 @@ class Connection:
             TimeoutError: no piece in time; the next ``recv_stream`` or ``recv`` goes on from there.
             ConnectionClosed: no message is left, or the connection closed in the middle of one.
         """
-        queue = self._engine.queue
+        queue, reader = self._queue, self._engine.reader
         try:
+            reader.wake()
             arriving = queue.begin_stream(Deadline(timeout))
             if isinstance(arriving, (str, bytes)):
                 yield arriving
                 return
             try:
                 while True:
+                    reader.wake()
                     piece = queue.next_piece(arriving, Deadline(timeout))
                     if piece is None:
                         return
@@ -193,7 +192,8 @@ class Connection:
         content = as_content(message, text)
         deadline = self._send_deadline(timeout)
         if content is not None:
-            self._engine.sender.send(*content, deadline)
+            opcode, payload = content
+            self._engine.sender.send(opcode, payload, deadline)
         else:
             self._engine.sender.send_fragments(as_fragments(message, text), deadline)
 
@@ -219,7 +219,8 @@ class Connection:
         self._engine.sender.send_many(contents, self._send_deadline(timeout))
 
     def _send_deadline(self, timeout: float | None) -> Deadline:
-        return Deadline(self._options.send_timeout if timeout is None else timeout)
+        limit = self._options.send_timeout if timeout is None else timeout
+        return ENDLESS if limit is None else Deadline(limit)
 
     # Control frames.
 
@@ -241,9 +242,11 @@ class Connection:
             ValueError: the payload is too long.
         """
         data = os.urandom(4) if payload is None else _whole(payload, None)[1]
+        deadline = Deadline(timeout)
         waiter = self._engine.ping(data)
         try:
-            return waiter.result(Deadline(timeout).remaining())
+            self._engine.reader.read_until(waiter.done, deadline)
+            return waiter.result(deadline.remaining())
         except concurrent.futures.TimeoutError:
             raise TimeoutError(f"no Pong in {timeout} s") from None
         finally:
@@ -370,13 +373,13 @@ class Connection:
             self._engine.protocol.frames_received,
             self._engine.sender.bytes,
             self._engine.bytes_received,
-            len(self._engine.queue),
+            len(self._queue),
         )
 
     def __repr__(self) -> str:
         return (
             f"<{type(self).__name__} {self.role.value} {self.state.value} "
-            f"{address_text(self.remote_address)} queued={len(self._engine.queue)}>"
+            f"{address_text(self.remote_address)} queued={len(self._queue)}>"
         )
 
 

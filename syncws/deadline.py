@@ -43,6 +43,9 @@ class Deadline:
         return Deadline(seconds)
 
 
+ENDLESS = Deadline(None)
+
+
 def wait(waitable: threading.Condition | threading.Event, deadline: Deadline) -> bool:
     """
     Wait once on a condition or an event; return False when the deadline has lapsed.

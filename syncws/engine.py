@@ -22,13 +22,16 @@ from .deadline import Deadline, wait
 from .exceptions import (
     Close,
     InheritedConnection,
+    ProtocolError,
     WebSocketException,
     connection_closed,
 )
 from .housekeeper import Timer, housekeeper
 from .keepalive import Keepalive
+from .masking import mask_key
 from .options import Options
 from .pings import Pings, Waiter
+from .reader import Reader
 from .recvqueue import RecvQueue
 from .sansio import Action, Fact, Fragment, Input, Ping, Pong, Protocol
 from .sender import Sender
@@ -42,6 +45,7 @@ class Engine:
 
     Attributes:
         queue: messages received.
+        reader: reads them.
         sender: messages sent.
         pings: Pings in flight.
         closed: set when all is over: no thread, no file descriptor is left.
@@ -65,10 +69,12 @@ class Engine:
         self._debug = logger.isEnabledFor(logging.DEBUG)
         self._transport = transport
         self._writer = Writer(transport)
+        self.reader = Reader(
+            transport, self.queue, self._received, self._ended, f"syncws-{role.value}-reader"
+        )
         # Reentrant, since a signal handler may close a connection that is being closed.
         self._state_lock = threading.RLock()
         self._inherited: InheritedConnection | None = None
-        self._reader: threading.Thread | None = None
         self._close_timer: Timer | None = None
         self._keepalive: Keepalive | None = None
         self._keepalive_payload = b""
@@ -95,13 +101,7 @@ class Engine:
                 self._peer_silent,
             )
             self._keepalive.start()
-        name = f"syncws-{self.protocol.role.value}-reader"
-        self._reader = threading.Thread(target=self._read, args=(trailing,), name=name, daemon=True)
-        try:
-            self._reader.start()
-        except RuntimeError as exc:  # the system has no more threads
-            self._ended(exc)
-            raise
+        self.reader.start(trailing)
 
     # Control frames.
 
@@ -120,11 +120,11 @@ class Engine:
         self._post(Opcode.PONG, payload)
 
     def _post(self, opcode: Opcode, payload: bytes) -> None:
-        frame = self.protocol.control_frame(opcode, payload, os.urandom(4))
+        frame = self.protocol.control_frame(opcode, payload, mask_key())
         if self._writer.stuffed:
             raise TimeoutError("the peer does not read: too many Pings and Pongs wait to be sent")
         with self._state_lock:
-            self._refuse_unless_open()
+            self._check_open()
             self._writer.post(frame)
             self.sender.note(opcode, payload, frame)
         self._writer.flush_nowait()
@@ -134,9 +134,11 @@ class Engine:
     def close(self, close: Close, limit: float | None) -> None:
         """Do the closing handshake; cut TCP if it takes over ``limit`` seconds. Blocks."""
         self._happened(self.protocol.close_called, close)
-        if threading.current_thread() is self._reader:
+        if self.reader.is_current_thread():
             return  # called back by a Ping's future: it cannot wait for itself
-        if not wait(self.closed, Deadline(limit)):
+        deadline = Deadline(limit)
+        self.reader.read_until(self.closed.is_set, deadline)
+        if not wait(self.closed, deadline):
             self._close_timed_out(limit)
             wait(self.closed, Deadline(None))
 
@@ -149,7 +151,11 @@ class Engine:
         self._happened(self.protocol.step, Input.ABORT_CALLED)
 
     def abandon(self) -> None:
-        """Do the same from a destructor, which may run anywhere: no lock but a reentrant one."""
+        """
+        Do the same from a destructor, which may run anywhere: no lock but a reentrant one.
+
+        If nobody reads just now, the reader's lookout finds the end.
+        """
         self._transport.abort()
         self.queue.drain()
 
@@ -183,17 +189,19 @@ class Engine:
         if Action.ABORT in actions:
             self.queue.drain()
             self._transport.abort()
+            self.reader.expect_end()
 
     def _act(self, action: Action) -> None:
         """Do what neither blocks nor takes another lock than the queue's. Needs the state lock."""
         if action is Action.SEND_CLOSE:
-            frame = self.protocol.close_frame(os.urandom(4))
+            frame = self.protocol.close_frame(mask_key())
             self._writer.post(frame)
             self.sender.note(Opcode.CLOSE, str(self.protocol.sent).encode(), frame)
         elif action is Action.ARM_TIMER:
             self._arm_close_timer()
         elif action is Action.DRAIN:
             self.queue.drain()
+            self.reader.wanted = True
         elif action is Action.HALF_CLOSE:
             self._writer.finish()
 
@@ -214,64 +222,50 @@ class Engine:
         self.begin_close(Close(CloseCode.INTERNAL_ERROR.value, "message not finished"))
 
     def _check_open(self) -> None:
-        """Raise ConnectionClosed unless data may be sent."""
-        with self._state_lock:
-            self._refuse_unless_open()
+        """
+        Raise ConnectionClosed unless frames may be sent.
 
-    def _refuse_unless_open(self) -> None:
-        """Needs the state lock."""
-        if self.protocol.state is not State.OPEN:
+        A sender needs no lock: a Close that is posted from now on cannot pass it, who is writing.
+        """
+        if not self.protocol.is_open:
             raise self.closed_error()
 
-    # The reader thread.
+    # What the reader tells.
 
-    def _read(self, data: bytes) -> None:
-        """Read until the stream ends."""
-        error: BaseException | None = None
+    def _received(self, data: bytes) -> bool:
+        """Take bytes from the peer; return whether everybody who waited for a message has one."""
         try:
-            while True:
-                if data:
-                    self._received(data)
-                    self.queue.park()
-                if self._transport.wants_flush:
-                    self._writer.flush_nowait()
-                data = self._transport.recv()
-                if not data:
-                    break
-        except OSError as exc:
-            error = exc
+            self._reads += 1
+            self.bytes_received += len(data)
+            facts = self.protocol.receive(data)
+            if self._debug:
+                self._log_received(facts)
+            served = False
+            size = len(data)
+            for fact in facts:
+                if isinstance(fact, list):
+                    self.messages_received += len(fact)
+                    served = self.queue.put(fact, size)
+                    size = 0  # a batch has one run as a rule, which is all of it but a few bytes
+                else:
+                    served = self._handle(fact) or served
+            return served and not self.queue.waiting
         except Exception as exc:
-            error = exc
-            self._logger.exception("%s: the reader failed; please report this", self)
-        finally:  # also when a callback of a Ping's future leaves by SystemExit
-            self._ended(error)
+            self._logger.exception("%s: a bug of syncws; please report it", self)
+            self.cause = exc
+            self.abort()
+            return False
+        finally:
+            if self._transport.wants_flush:
+                self._writer.nudge()
+            if self._writer.busy:
+                self._writer.flush_nowait()
 
-    def _received(self, data: bytes) -> None:
-        self._reads += 1
-        self.bytes_received += len(data)
-        facts, all_messages = self.protocol.receive(data)
-        if all_messages:
-            if facts:
-                self.messages_received += len(facts)
-                self.queue.put(facts, len(data))  # type: ignore[arg-type]
-                if self._debug:
-                    self._log_received(facts)
-            return
-        if self._debug:
-            self._log_received(facts)
-        for fact in facts:
-            self._handle(fact)
-        self._writer.flush_nowait()
-
-    def _handle(self, fact: Fact) -> None:
-        """Deal with one thing that the peer said."""
+    def _handle(self, fact: Fragment | Ping | Pong | Close | ProtocolError) -> bool:
+        """Deal with anything but messages; return whether all who wait for one are served."""
         if isinstance(fact, Fragment):
             self.messages_received += fact.message_finished
-            self.queue.put_piece(fact.data, fact.size, fact.message_finished)
-        elif isinstance(fact, (str, bytes)):
-            self.messages_received += 1
-            size = len(fact.encode() if isinstance(fact, str) else fact)
-            self.queue.put([fact], size)
+            return self.queue.put_piece(fact.data, fact.size, fact.message_finished)
         elif isinstance(fact, Ping):
             self._answer(fact)
         elif isinstance(fact, Pong):
@@ -282,10 +276,11 @@ class Engine:
             self._logger.info("%s failed: %s", self, fact)
             self.cause = fact
             self._happened(self.protocol.rule_broken, fact)
+        return False
 
     def _answer(self, ping: Ping) -> None:
         """RFC 6455 section 5.5.2: "an endpoint MUST send a Pong frame in response"."""
-        frame = self.protocol.control_frame(Opcode.PONG, ping.payload, os.urandom(4))
+        frame = self.protocol.control_frame(Opcode.PONG, ping.payload, mask_key())
         with self._state_lock:
             if self.protocol.state is State.OPEN:
                 self._writer.post_reply(frame)
@@ -348,7 +343,8 @@ class Engine:
 
     def _log_received(self, facts: list[Fact]) -> None:
         for fact in facts:
-            self._logger.debug("%s < %s", self, _short(fact))
+            for item in fact if isinstance(fact, list) else (fact,):
+                self._logger.debug("%s < %s", self, _short(item))
 
     # After a fork.
 
@@ -360,8 +356,8 @@ class Engine:
         # Locks may be held by threads that do not exist here.
         self._state_lock = threading.RLock()
         self.protocol.step(Input.ABORT_CALLED)
-        self.queue = RecvQueue(None, None)
-        self.queue.close()
+        self.queue.disown()
+        self.reader.disown()
         self.pings = Pings()
         self._writer = Writer(self._transport)
         self.sender = Sender(

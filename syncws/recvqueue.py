@@ -85,7 +85,10 @@ class RecvQueue:
     A queue with backpressure in messages and bytes.
 
     Attributes:
+        messages: the finished messages that wait; ``popleft`` may be called by anybody, who must
+            call ``taken`` if ``parked`` is set then.
         parked: whether the feeder waits for room.
+        waiting: how many takers found nothing and wait.
     """
 
     def __init__(self, max_messages: int | None, max_bytes: int | None) -> None:
@@ -98,9 +101,9 @@ class RecvQueue:
         self._lock = threading.RLock()
         self._filled = threading.Condition(self._lock)
         self._emptied = threading.Condition(self._lock)
-        self._messages: collections.deque[Message] = collections.deque()
+        self.messages: collections.deque[Message] = collections.deque()
         self._arriving: Arriving | None = None
-        self._waiting = 0  # takers that found nothing
+        self.waiting = 0  # takers that found nothing
         self._waiting_whole = 0  # those of them who do not take it piece by piece
         self.parked = False
         self._draining = False
@@ -114,18 +117,27 @@ class RecvQueue:
 
     def __len__(self) -> int:
         """Return how many finished messages wait."""
-        return len(self._messages)
+        return len(self.messages)
 
     # For the feeder.
 
-    def put(self, messages: Sequence[Message], size: int) -> None:
-        """Add finished messages of ``size`` bytes together. Does not block; see ``park``."""
-        with self._lock:
-            if not (self._draining and self._full()):
-                self._add(messages, size)
+    def put(self, messages: Sequence[Message], size: int) -> bool:
+        """
+        Add finished messages of ``size`` bytes together; return whether that serves all who wait.
 
-    def put_piece(self, data: Message, size: int, last: bool) -> None:
-        """Add the next piece, of ``size`` bytes, of the message that is arriving."""
+        Does not block; see ``park``.
+        """
+        with self._lock:
+            if self._draining and self._full():
+                return False
+            return self._add(messages, size)
+
+    def put_piece(self, data: Message, size: int, last: bool) -> bool:
+        """
+        Add the next piece, of ``size`` bytes, of the message that is arriving.
+
+        Returns whether that serves all who wait for a message.
+        """
         with self._lock:
             if self._arriving is None:
                 self._arriving = Arriving(isinstance(data, str))
@@ -139,20 +151,32 @@ class RecvQueue:
                 if not arriving.streamed:
                     self._pieces_bytes -= arriving.size
                     if not (self._draining and self._full()):
-                        self._add([arriving.joined()], arriving.size)
-            if self._waiting:
+                        return self._add([arriving.joined()], arriving.size)
+            if self.waiting:
                 self._filled.notify_all()
+            return False
 
-    def _add(self, messages: Sequence[Message], size: int) -> None:
-        self._forget_taken()
-        self._messages.extend(messages)
+    def _add(self, messages: Sequence[Message], size: int) -> bool:
+        if self.messages:
+            self._forget_taken()
+        else:
+            self._batches.clear()
+            self._bytes = 0
+        self.messages.extend(messages)
         self._fed += len(messages)
         self._bytes += size
         if len(self._batches) >= _MANY and self._batches[-1][1] < _SHORT:
             size += self._batches.pop()[1]
         self._batches.append((self._fed, size))
-        if self._waiting:
-            self._filled.notify(len(messages))
+        if not self.waiting:
+            return False
+        self._filled.notify(len(messages))
+        return len(messages) >= self.waiting
+
+    @property
+    def full(self) -> bool:
+        """Whether the feeder would have to wait, as far as can be told without the lock."""
+        return self._over_limit() and not self._draining
 
     def park(self) -> None:
         """
@@ -173,7 +197,7 @@ class RecvQueue:
 
     def _over_limit(self) -> bool:
         """Tell whether the feeder may have to wait, by what it knows without asking the takers."""
-        if self._max_messages is not None and len(self._messages) >= self._max_messages:
+        if self._max_messages is not None and len(self.messages) >= self._max_messages:
             return True
         held = self._bytes + self._pieces_bytes
         return self._max_bytes is not None and held >= self._max_bytes
@@ -184,7 +208,7 @@ class RecvQueue:
         if not self._over_limit():
             return False
         arriving = self._arriving
-        if self._messages or (arriving is not None and arriving.streamed):
+        if self.messages or (arriving is not None and arriving.streamed):
             return True
         # Someone waits for a message, so the one that is arriving must be let in to its end; also
         # for those who do not wait but ask again and again.
@@ -192,7 +216,7 @@ class RecvQueue:
 
     def _forget_taken(self) -> None:
         """Drop the notes of batches of which nothing is left. Needs the lock."""
-        taken = self._fed - len(self._messages)
+        taken = self._fed - len(self.messages)
         while self._batches and self._batches[0][0] <= taken:
             self._bytes -= self._batches.popleft()[1]
 
@@ -209,6 +233,14 @@ class RecvQueue:
             self._emptied.notify()
             self._filled.notify_all()
 
+    def disown(self) -> None:
+        """Empty and close it: in a forked child, where its locks may be held for ever."""
+        messages = self.messages
+        self.__init__(None, None)  # type: ignore[misc]
+        messages.clear()
+        self.messages = messages
+        self._closed = True
+
     # For takers.
 
     def get(self, deadline: Deadline) -> Message:
@@ -221,24 +253,21 @@ class RecvQueue:
             TimeoutError: the deadline lapsed. Nothing is lost: the next call goes on from there.
             QueueClosed: nothing is left and nothing will come.
         """
-        try:
-            message = self._messages.popleft()
-        except IndexError:
-            with self._lock:
-                while not self._messages:
-                    if self._arriving is not None and not self._arriving.streamed:
-                        self._arriving.wanted = True
-                    self._wait(deadline, whole=True)
-                message = self._messages.popleft()
-        if self.parked:
-            self._make_room()
+        with self._lock:
+            while not self.messages:
+                if self._arriving is not None and not self._arriving.streamed:
+                    self._arriving.wanted = True
+                self._wait(deadline, whole=True)
+            message = self.messages.popleft()
+            if self.parked:
+                self.taken()
         return message
 
     def _wait(self, deadline: Deadline, whole: bool = False) -> None:
         """Wait until something may have come. Needs the lock."""
         if self._closed:
             raise QueueClosed
-        self._waiting += 1
+        self.waiting += 1
         self._waiting_whole += whole
         try:
             self._emptied.notify()
@@ -246,14 +275,15 @@ class RecvQueue:
                 raise TimeoutError(f"no message in {deadline.seconds} s")
         except BaseException:
             # The message that came just now may have woken this thread alone.
-            if self._messages:
+            if self.messages:
                 self._filled.notify()
             raise
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
             self._waiting_whole -= whole
 
-    def _make_room(self) -> None:
+    def taken(self) -> None:
+        """Let a feeder that waits go on if there is room now."""
         with self._lock:
             if not self._full():
                 self._emptied.notify()
@@ -272,8 +302,8 @@ class RecvQueue:
         """
         with self._lock:
             while True:
-                if self._messages:
-                    message = self._messages.popleft()
+                if self.messages:
+                    message = self.messages.popleft()
                     self._emptied.notify()
                     return message
                 if self._arriving is not None and not self._arriving.streamed:
@@ -310,9 +340,9 @@ class RecvQueue:
                 self._pieces_bytes -= arriving.size
                 # As if the last one taken had not been, and were this one.
                 self._forget_taken()
-                self._batches.appendleft((self._fed - len(self._messages), arriving.size))
+                self._batches.appendleft((self._fed - len(self.messages), arriving.size))
                 self._bytes += arriving.size
-                self._messages.appendleft(arriving.joined())
+                self.messages.appendleft(arriving.joined())
             self._filled.notify_all()
 
     def drop(self, arriving: Arriving) -> None:

@@ -7,13 +7,14 @@ Several threads may send at once: each message goes out with its frames together
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Callable
 
+from .codes import Role
 from .deadline import Deadline, acquire
 from .exceptions import ConcurrencyError
+from .masking import mask_key
 from .outgoing import Part, split
 from .sansio import Protocol
 from .writer import Writer
@@ -53,6 +54,7 @@ class Sender:
         self._log = log
         # Keeps the frames of one message together, also while its next fragment is being made.
         self._lock = threading.Lock()
+        self._new_key = mask_key if protocol.role is Role.CLIENT else _no_key
         self._holder: int | None = None  # the thread that has it
         self._unfinished = False  # the peer has the beginning of a message and not its end
 
@@ -63,10 +65,22 @@ class Sender:
         Raises:
             TimeoutError: as Connection.send.
         """
-        with self._turn(deadline):
-            parts = split(opcode, payload, self._fragment_size)
-            done = self._write(self._frames(parts), deadline)
-            self.messages += 1
+        size = self._fragment_size
+        if size is not None and len(payload) > size:
+            with self._turn(deadline):
+                done = self._write(self._frames(split(opcode, payload, size)), deadline)
+                self.messages += 1
+        else:  # the common case, without detours
+            if not self._lock.acquire(False):
+                self._wait_turn(deadline)
+            try:
+                self._holder = threading.get_ident()
+                frame = self._encode((opcode, payload, True))
+                done = self._write((frame,), deadline)
+                self.messages += 1
+            finally:
+                self._holder = None
+                self._lock.release()
         if not done:
             raise _late(deadline)
 
@@ -107,13 +121,7 @@ class Sender:
     def _turn(self, deadline: Deadline) -> Iterator[None]:
         """Wait for the messages of other threads."""
         if not self._lock.acquire(False):
-            if self._holder == threading.get_ident():
-                raise ConcurrencyError(
-                    "send() inside the iterable that send() is sending, or in a signal handler "
-                    "that interrupted a send()"
-                )
-            if not acquire(self._lock, deadline):
-                raise TimeoutError(f"not sent: another send() took over {deadline.seconds} s")
+            self._wait_turn(deadline)
         try:
             self._holder = threading.get_ident()
             self._unfinished = False
@@ -126,6 +134,15 @@ class Sender:
         finally:
             self._holder = None
             self._lock.release()
+
+    def _wait_turn(self, deadline: Deadline) -> None:
+        if self._holder == threading.get_ident():
+            raise ConcurrencyError(
+                "send() inside the iterable that send() is sending, or in a signal handler "
+                "that interrupted a send()"
+            )
+        if not acquire(self._lock, deadline):
+            raise TimeoutError(f"not sent: another send() took over {deadline.seconds} s")
 
     def _write(self, frames: Iterable[bytes], deadline: Deadline) -> bool:
         """Write frames; return whether all went out in time. Raises TimeoutError if none did."""
@@ -147,9 +164,11 @@ class Sender:
 
     def _encode(self, part: Part) -> bytes:
         opcode, payload, fin = part
-        # RFC 6455 section 10.3: the masking key must be unpredictable.
-        frame = self._protocol.encode(opcode, payload, os.urandom(4), fin)
-        self.note(opcode, bytes(payload) if self._log else b"", frame)
+        frame = self._protocol.encode(opcode, payload, self._new_key(), fin)
+        self.frames += 1
+        self.bytes += len(frame)
+        if self._log is not None:
+            self._log(opcode, bytes(payload))
         return frame
 
     def note(self, opcode: int, payload: bytes, frame: bytes) -> None:
@@ -158,6 +177,11 @@ class Sender:
         self.bytes += len(frame)
         if self._log is not None:
             self._log(opcode, payload)
+
+
+def _no_key() -> bytes:
+    """RFC 6455 section 5.1: "A server MUST NOT mask any frames"."""
+    return b""
 
 
 def _late(deadline: Deadline) -> TimeoutError:

@@ -19,12 +19,14 @@ import struct
 import sys
 import threading
 
-from .deadline import Deadline
+from .deadline import ENDLESS, Deadline
 
 READ_SIZE = 64 * 1024
+_ONE_READ = (READ_SIZE,)
 _LITTLE = 4096  # bytes
 # Windows has neither; there the socket is non-blocking and every wait is a select().
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
+_NOT_WAITING = (_DONTWAIT,)
 _BUSY = (BlockingIOError, InterruptedError)
 # struct linger {on, 0 seconds}: its members are short on Windows, int elsewhere.
 _RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
@@ -43,6 +45,7 @@ class Transport:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._received: list[bytes] = []  # one read, for a moment
         # (bytes, how many of them the socket took, call by call). Ctrl-C may come in behind every
         # call; so the one that moves bytes notes that too, all of it in C: see extend() and map().
         self._unsent: collections.deque[tuple[bytes, list[int]]] = collections.deque()
@@ -64,7 +67,7 @@ class Transport:
 
     # Reading.
 
-    def recv(self, deadline: Deadline | None = None) -> bytes:
+    def recv(self, deadline: Deadline = ENDLESS) -> bytes:
         """
         Return the next bytes, at least one; ``b""`` is the end of the stream.
 
@@ -73,17 +76,34 @@ class Transport:
         Raises:
             TimeoutError: the deadline lapsed.
         """
-        if deadline is not None or not _DONTWAIT:
-            return self._recv_by(deadline or Deadline(None))
-        return self._sock.recv(READ_SIZE)
+        data = None
+        while data is None:
+            if not self.fill(deadline):
+                raise TimeoutError(f"nothing received in {deadline.seconds} s")
+            data = self.take()
+        return data
 
-    def _recv_by(self, deadline: Deadline) -> bytes:
-        while True:
-            try:
-                return self._sock.recv(READ_SIZE, _DONTWAIT)
-            except _BUSY:
-                if not wait_for(self._sock, "read", deadline.remaining()):
-                    raise TimeoutError(f"nothing received in {deadline.seconds} s") from None
+    def fill(self, deadline: Deadline = ENDLESS) -> bool:
+        """
+        Wait until ``take`` may have something; return False on a timeout.
+
+        Ctrl-C may interrupt it at any moment, and loses nothing.
+        """
+        received = self._received
+        while not received:
+            # All of it in C: nothing can come between the end of recv() and the note of its result.
+            if deadline is ENDLESS and _DONTWAIT:
+                received.extend(map(self._sock.recv, _ONE_READ))
+            elif not wait_for(self._sock, "read", deadline.remaining()):
+                return False
+            else:
+                with contextlib.suppress(*_BUSY):
+                    received.extend(map(self._sock.recv, _ONE_READ, _NOT_WAITING))
+        return True
+
+    def take(self) -> bytes | None:
+        """Return what came, ``b""`` at the end; None if one can make nothing of it yet."""
+        return self._received.pop()
 
     # Writing.
 
@@ -104,14 +124,14 @@ class Transport:
         Raises:
             OSError: a write was interrupted by Ctrl-C, and nobody knows how far it came.
         """
-        while self._unsent:
+        unsent = self._unsent
+        while unsent:
             if self._torn:
                 raise OSError("a write was interrupted in the middle; the stream cannot go on")
-            data, taken = self._unsent[0]
+            data, taken = unsent[0]
             calls = len(taken)
-            done = sum(taken) if calls else 0
-            rest = memoryview(data)[done:] if done else data
-            sending = map(self._sock.send, (rest,), (_DONTWAIT,))
+            rest = memoryview(data)[sum(taken) :] if calls else data
+            sending = map(self._sock.send, (rest,), _NOT_WAITING)
             try:
                 taken.extend(sending)
             except _BUSY:
@@ -121,10 +141,11 @@ class Transport:
                 # Not noted, since send() is not C code, as under gevent, or it was not called.
                 self._torn = len(taken) == calls
                 raise
-            self._taken += taken[-1]
+            sent = taken[-1]
+            self._taken += sent
             self.progress += self._stuck
-            if taken[-1] == len(rest):
-                self._unsent.popleft()
+            if sent == len(rest):
+                unsent.popleft()
         self._stuck = False
         return True
 
@@ -215,6 +236,7 @@ class TLSTransport(Transport):
     ) -> None:
         super().__init__(sock)
         self._half_closed = False
+        self._more = False  # what was taken in has not all been decrypted
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         # Guards the three TLS objects; held for computing only, never while waiting.
@@ -241,7 +263,9 @@ class TLSTransport(Transport):
                 self._tls.do_handshake()
             except ssl.SSLWantReadError:
                 self._send_outgoing(deadline)
-                data = super().recv(deadline)
+                if not super().fill(deadline):
+                    raise TimeoutError(f"no TLS handshake in {deadline.seconds} s") from None
+                data = self._received.pop()
                 if not data:
                     raise ssl.SSLEOFError(
                         ssl.SSL_ERROR_EOF, "the peer closed the connection in the TLS handshake"
@@ -253,6 +277,7 @@ class TLSTransport(Transport):
                 raise
             else:
                 self._send_outgoing(deadline)
+                self._more = True  # the first data may have come along
                 return
 
     def _send_outgoing(self, deadline: Deadline) -> None:
@@ -263,29 +288,28 @@ class TLSTransport(Transport):
     def pending(self) -> bool:
         return self.wants_flush or super().pending
 
-    def recv(self, deadline: Deadline | None = None) -> bytes:
-        while True:
-            with self._tls_lock:
-                if self._half_closed:
-                    break
-                data = self._decrypt()
-            if data is not None:
-                return data
-            encrypted = super().recv(deadline)
-            with self._tls_lock:
+    def fill(self, deadline: Deadline = ENDLESS) -> bool:
+        return self._more or super().fill(deadline)
+
+    def take(self) -> bytes | None:
+        with self._tls_lock:
+            if self._half_closed:
+                # Behind our close_notify OpenSSL reads no more; nobody wants what still comes.
+                self._more = False
+                return b"" if self._received and not self._received.pop() else None
+            if not self._more:
+                encrypted = self._received.pop()
                 if encrypted:
                     self._incoming.write(encrypted)
                 else:
                     self._incoming.write_eof()
-        # Behind our close_notify OpenSSL reads no more; nobody wants what the peer still sends.
-        while super().recv(deadline):
-            pass
-        return b""
+            return self._decrypt()
 
     def _decrypt(self) -> bytes | None:
         """Return what can be decrypted, ``b""`` at the end, None to wait. Needs the lock."""
         parts = []
         size = 0
+        self._more = True
         try:
             while size < READ_SIZE:
                 part = self._tls.read(READ_SIZE)
@@ -294,6 +318,7 @@ class TLSTransport(Transport):
                 parts.append(part)
                 size += len(part)
         except ssl.SSLWantReadError:
+            self._more = False
             if not parts:
                 return None
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):

@@ -9,7 +9,6 @@ holds the lock finds it in the outbox before letting go.
 from __future__ import annotations
 
 import collections
-import contextlib
 import threading
 from collections.abc import Iterable
 from typing import Callable
@@ -30,6 +29,7 @@ class Writer:
     Writes frames whole and in order. Thread-safe.
 
     Attributes:
+        busy: whether something waits to be written or done; then ``flush_nowait`` does it.
         failure: the network error that nobody could be told of yet.
     """
 
@@ -41,6 +41,7 @@ class Writer:
         self._outbox: collections.deque[bytes] = collections.deque()
         self._replies: collections.deque[bytes] = collections.deque(maxlen=MAX_REPLIES)
         self._half_close = False
+        self.busy = False
         self.failure: OSError | None = None
 
     # For those who may wait.
@@ -63,32 +64,45 @@ class Writer:
             TimeoutError: the deadline lapsed with nothing written, and nothing will be.
             OSError: the network failed.
         """
-        if not acquire(self._lock, deadline):
+        if not self._lock.acquire(False) and not acquire(self._lock, deadline):
             raise _not_sent(deadline)
+        transport = self._transport
+        done = False
         try:
-            while not self._flush():
-                if not self._transport.wait_writable(deadline):
-                    raise _not_sent(deadline)
-            done = True
+            if self.busy:
+                self._make_way(deadline)
             for frame in frames:
                 admit()
-                done = self._transport.send_nowait(frame) and self._flush()
-                while not done and self._transport.wait_writable(deadline):
-                    done = self._transport.flush_nowait() and self._flush()
+                done = transport.send_nowait(frame)
+                while not done and transport.wait_writable(deadline):
+                    done = transport.flush_nowait()
+                if self.busy and done:
+                    self._flush()
             return done
         finally:
+            if not done and transport.pending:
+                self.busy = True
             self._lock.release()
-            self.flush_nowait()
+            if self.busy:
+                self.flush_nowait()
+
+    def _make_way(self, deadline: Deadline) -> None:
+        """Write what others left, before anything new. Needs the lock."""
+        while not self._flush():
+            if not self._transport.wait_writable(deadline):
+                raise _not_sent(deadline)
 
     # For those who may not.
 
     def post(self, data: bytes) -> None:
         """Leave a frame for the next ``flush_nowait``, which the caller sees to."""
         self._outbox.append(data)
+        self.busy = True
 
     def post_reply(self, data: bytes) -> None:
         """Leave a frame that may be dropped if too many like it wait."""
         self._replies.append(data)
+        self.busy = True
 
     @property
     def stuffed(self) -> bool:
@@ -98,6 +112,12 @@ class Writer:
     def finish(self) -> None:
         """Half-close the transport as soon as everything is written."""
         self._half_close = True
+        self.busy = True
+
+    def nudge(self) -> None:
+        """Write what the transport has made by itself."""
+        self.busy = True
+        self.flush_nowait()
 
     def flush_nowait(self) -> None:
         """
@@ -105,7 +125,7 @@ class Writer:
 
         A thread that finds the lock taken leaves: its holder comes by here after letting go.
         """
-        while self._outbox or self._replies or self._half_close or self._transport.pending:
+        while self.busy:
             if not self._lock.acquire(False):
                 return
             try:
@@ -120,21 +140,27 @@ class Writer:
                 self.failure = exc
                 self._outbox.clear()
                 self._replies.clear()
-                self._half_close = False
+                self._half_close = self.busy = False
                 return
             finally:
                 self._lock.release()
 
     def _flush(self) -> bool:
         """Write what waits; return False if the socket does not take all. Needs the lock."""
+        self.busy = False  # first: whoever leaves something from now on sets it again
+        done = self._flush_in_order()
+        if self._half_close or not done:
+            self.busy = True
+        return done
+
+    def _flush_in_order(self) -> bool:
         # What the socket does not take stays where its amount is limited.
         if self._transport.pending and not self._transport.flush_nowait():
             return False
         parts = []
         for waiting in (self._replies, self._outbox):
-            with contextlib.suppress(IndexError):
-                while True:
-                    parts.append(waiting.popleft())
+            while waiting:  # nobody else takes from them
+                parts.append(waiting.popleft())
         return not parts or self._transport.send_nowait(b"".join(parts))
 
     def close(self) -> None:

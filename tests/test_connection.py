@@ -61,7 +61,7 @@ def queued(ws, count):
 
 def waiting(running):
     """Wait until a call waits for something."""
-    eventually(lambda: blocked_in(running.thread, "wait"), "a call that waits")
+    eventually(lambda: blocked_in(running.thread, "wait", "fill"), "a call that waits")
     return running
 
 

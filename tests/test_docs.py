@@ -246,7 +246,8 @@ def imports(path):
             folder = path.parents[node.level - 1]
             module = folder.joinpath(*(node.module or "").split("."))
             file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
-            found.add(file.relative_to(ROOT / "syncws").as_posix())
+            if file.is_file():  # not so one in C
+                found.add(file.relative_to(ROOT / "syncws").as_posix())
     return found
 
 

@@ -249,10 +249,22 @@ def test_a_callback_that_leaves_by_system_exit_ends_the_connection():
     with end_and_peer("client") as (ws, peer):
         pong = ws.ping_nowait(b"?")
         pong.add_done_callback(lambda _: exit_thread())
+        peer.recv()
+        peer.send(10, b"?")
+        assert ws.wait_closed(5)
+        with pytest.raises(syncws.ConnectionClosedError):
+            ws.recv()
+
+
+def test_a_callback_that_leaves_by_system_exit_while_recv_reads():
+    """It runs in that thread, which leaves; and the connection has ended."""
+    with end_and_peer("client") as (ws, peer):
+        pong = ws.ping_nowait(b"?")
+        pong.add_done_callback(lambda _: exit_thread())
         receiving = waiting("get", ws.recv)
         peer.recv()
         peer.send(10, b"?")
-        assert isinstance(receiving.error(), syncws.ConnectionClosedError)
+        assert isinstance(receiving.error(), (SystemExit, syncws.ConnectionClosedError))
         assert ws.wait_closed(5)
 
 

@@ -184,7 +184,7 @@ def test_a_failed_connection_is_freed(role):
 
 
 def test_no_thread_for_the_reader(serve, monkeypatch):
-    """The system has no more threads: connect() says so and leaves nothing behind."""
+    """The system has no more threads: the connection ends, says so and leaves nothing behind."""
     port = serve().server_address[1]
     start = threading.Thread.start
 
@@ -194,5 +194,8 @@ def test_no_thread_for_the_reader(serve, monkeypatch):
         start(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    with pytest.raises(RuntimeError, match="can't start"):
-        connect_to(port)
+    ws = connect_to(port)
+    assert ws.wait_closed(WATCHDOG)
+    with pytest.raises(syncws.ConnectionClosedError) as caught:
+        ws.recv()
+    assert "can't start" in str(caught.value.__cause__)

@@ -148,11 +148,11 @@ CTRL_C = """
     ws = connect(ping_interval=None, fragment_size=None)
 """
 BLOCKS = [
-    ("_wait", "lambda: ws.recv()"),
-    ("_wait", "lambda: ws.recv(timeout=600)"),
-    ("_wait", "lambda: next(iter(ws))"),
+    ("fill", "lambda: ws.recv()"),
+    ("fill", "lambda: ws.recv(timeout=600)"),
+    ("fill", "lambda: next(iter(ws))"),
     ("_wait", "lambda: next(ws.recv_stream())"),
-    ("result", "lambda: ws.ping()"),
+    ("fill result", "lambda: ws.ping()"),
     ("wait_closed", "lambda: ws.wait_closed()"),
     ("wait_writable", "lambda: ws.send(bytes(2**24))"),
     ("wait_writable", "lambda: ws.send_many(['more'])"),

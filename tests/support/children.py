@@ -67,14 +67,14 @@ def child(*parts: str, args: tuple[object, ...] = ()) -> Iterator[Child]:
         running.process.communicate()
 
 
-def blocks_in(function: str, mark: str) -> None:
-    """For the child: print the mark once the main thread is inside a function of this name."""
+def blocks_in(functions: str, mark: str) -> None:
+    """For the child: print the mark once the main thread is inside one of these functions."""
     import threading
 
     from support.threads import blocked_in, eventually
 
     def watch() -> None:
-        eventually(lambda: blocked_in(threading.main_thread(), function))
+        eventually(lambda: blocked_in(threading.main_thread(), *functions.split()))
         print(mark, flush=True)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -61,13 +61,13 @@ def eventually(fact: Callable[[], Any], what: str = "") -> Any:
         threading.Event().wait(0.002)
 
 
-def blocked_in(thread: threading.Thread, function: str) -> bool:
-    """Tell whether a thread is inside a function of this name (by its stack)."""
+def blocked_in(thread: threading.Thread, *functions: str) -> bool:
+    """Tell whether a thread is inside a function of one of these names (by its stack)."""
     import sys
 
     frame = sys._current_frames().get(thread.ident or 0)
     while frame is not None:
-        if frame.f_code.co_name == function:
+        if frame.f_code.co_name in functions:
             return True
         frame = frame.f_back
     return False
