@@ -369,9 +369,9 @@ class Connection:
         return Stats(
             self._engine.sender.messages,
             self._engine.messages_received,
-            self._engine.sender.frames,
+            self._engine.sender.frames_sent,
             self._engine.protocol.frames_received,
-            self._engine.sender.bytes,
+            self._engine.sender.bytes_sent,
             self._engine.bytes_received,
             len(self._queue),
         )

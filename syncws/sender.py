@@ -31,7 +31,7 @@ class Sender:
         log: told of every frame, or None.
 
     Attributes:
-        messages, frames, bytes: what was sent so far; control frames are counted by ``note``.
+        messages: how many were sent so far.
     """
 
     def __init__(
@@ -44,7 +44,9 @@ class Sender:
         give_up: Callable[[], None],
         log: Callable[[int, bytes], None] | None,
     ) -> None:
-        self.messages = self.frames = self.bytes = 0
+        # Two accounts of each, as they are kept under different locks.
+        self.messages = self._data_frames = self._data_bytes = 0
+        self._control_frames = self._control_bytes = 0
         self._protocol = protocol
         self._writer = writer
         self._fragment_size = fragment_size
@@ -83,6 +85,16 @@ class Sender:
                 self._lock.release()
         if not done:
             raise _late(deadline)
+
+    @property
+    def frames_sent(self) -> int:
+        """How many frames were sent, control frames included."""
+        return self._data_frames + self._control_frames
+
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes they had."""
+        return self._data_bytes + self._control_bytes
 
     def send_many(self, contents: Iterable[tuple[int, bytes]], deadline: Deadline) -> None:
         """
@@ -165,16 +177,16 @@ class Sender:
     def _encode(self, part: Part) -> bytes:
         opcode, payload, fin = part
         frame = self._protocol.encode(opcode, payload, self._new_key(), fin)
-        self.frames += 1
-        self.bytes += len(frame)
+        self._data_frames += 1
+        self._data_bytes += len(frame)
         if self._log is not None:
             self._log(opcode, bytes(payload))
         return frame
 
     def note(self, opcode: int, payload: bytes, frame: bytes) -> None:
-        """Count and log a frame."""
-        self.frames += 1
-        self.bytes += len(frame)
+        """Count and log a control frame. One caller at a time."""
+        self._control_frames += 1
+        self._control_bytes += len(frame)
         if self._log is not None:
             self._log(opcode, payload)
 

@@ -138,8 +138,8 @@ def test_counts_are_those_of_what_was_sent(bench):
     sender.send_fragments(as_fragments([], None), soon())
     bench.transport.half_close()
 
-    assert (sender.messages, sender.frames) == (4, 7)
-    assert sender.bytes == len(recv_to_end(bench.peer.sock))
+    assert (sender.messages, sender.frames_sent) == (4, 7)
+    assert sender.bytes_sent == len(recv_to_end(bench.peer.sock))
 
 
 # Several messages.
