@@ -1,5 +1,5 @@
 """
-What makes one connection run: its reader thread, its timers, its end.
+What makes one connection run: its reader, its timers, its end.
 
 Every user holds a Connection, which holds an Engine; the reader thread and the timers hold only the
 Engine. So a Connection that nobody holds any more can go, and takes the rest with it.
@@ -287,7 +287,7 @@ class Engine:
                 self.sender.note(Opcode.PONG, ping.payload, frame)
 
     def _ended(self, error: BaseException | None) -> None:
-        """Wake everybody: nothing more will come. The last act of the reader thread."""
+        """Wake everybody: nothing more will come. The last act of whoever reads."""
         with self._state_lock:
             if self.cause is None and self.protocol.rcvd is None and not self._over:
                 self.cause = error or self._writer.failure

@@ -56,6 +56,7 @@ class Reader:
         self._name = name
         # Held by who reads, and for ever after the end. It may be handed to the thread.
         self._role = threading.Lock()
+        self._holder: int | None = None  # the thread that has it
         self._thread: threading.Thread | None = None
         self._asleep = threading.Lock()  # the thread sleeps in acquiring it
         self._asleep.acquire()
@@ -73,8 +74,8 @@ class Reader:
         self._leave()
 
     def is_current_thread(self) -> bool:
-        """Whether the caller is the reader thread."""
-        return threading.current_thread() is self._thread
+        """Whether the caller is the one who reads, and was called back."""
+        return self._holder == threading.get_ident()
 
     # For callers.
 
@@ -83,6 +84,7 @@ class Reader:
         messages = self._queue.messages
         if self._role.acquire(False):
             self._turns += 1
+            self._holder = threading.get_ident()
             try:
                 while not messages and not self._over and self._read_once(deadline):
                     pass
@@ -98,6 +100,7 @@ class Reader:
         """Read until something is done, the time is over, the queue full or somebody else reads."""
         if self._role.acquire(False):
             self._turns += 1
+            self._holder = threading.get_ident()
             try:
                 while not (done() or self._over or self._queue.full) and self._read_once(deadline):
                     pass
@@ -147,6 +150,7 @@ class Reader:
 
     def _leave(self) -> None:
         """Give the role up, and see to it that somebody watches."""
+        self._holder = None
         if self._over:
             return
         if self.wanted or self._queue.waiting:
@@ -184,7 +188,7 @@ class Reader:
         if self._overdue is not None:
             self._overdue.cancel()
         self._ended(error)
-        if self._thread is not None and not self.is_current_thread():
+        if self._thread is not None and self._thread is not threading.current_thread():
             self._asleep.release()
 
     # The thread.
@@ -193,6 +197,7 @@ class Reader:
         """Read until callers read for themselves; sleep until nobody does."""
         try:
             while not self._over:
+                self._holder = threading.get_ident()
                 self._served = False
                 while self.wanted or not self._served:
                     self._queue.park()

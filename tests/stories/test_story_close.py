@@ -59,6 +59,17 @@ def test_close_wakes_everybody(role, secure):
                 assert call.result() == outcome
 
 
+def errors_of(waiters):
+    """See that every call ends, and yield what those raise that do not wait for the end itself."""
+    for call, outcome in waiters:
+        if outcome is True:
+            assert call.result() is True
+        else:
+            error = call.error()
+            assert isinstance(error, syncws.ConnectionClosedError)
+            yield error
+
+
 @both_roles
 @plain_and_tls
 @pytest.mark.parametrize("end", ["reset", "eof", "abort"])
@@ -72,13 +83,8 @@ def test_a_rough_end_wakes_everybody(role, secure, end):
             peer.close()
         else:
             ws.abort()
-        for call, outcome in waiters:
-            if outcome is True:
-                assert call.result() is True
-            else:
-                error = call.error()
-                assert isinstance(error, syncws.ConnectionClosedError)
-                assert error.code == 1006
+        for error in errors_of(waiters):
+            assert error.code == 1006
 
 
 @both_roles
@@ -89,13 +95,8 @@ def test_close_under_a_stuck_send_wakes_everybody(role, secure):
         waiters.append((waiting("wait_writable", ws.send, bytes(2**24)), None))
         waiters.append((waiting("acquire", ws.send, ["its", "turn"]), None))
         ws.close()
-        for call, outcome in waiters:
-            if outcome is True:
-                assert call.result() is True
-            else:
-                error = call.error()
-                assert isinstance(error, syncws.ConnectionClosedError)
-                assert isinstance(error.__cause__, TimeoutError)
+        for error in errors_of(waiters):
+            assert isinstance(error.__cause__, TimeoutError)
 
 
 @both_roles
@@ -265,6 +266,22 @@ def test_a_callback_that_leaves_by_system_exit_while_recv_reads():
         peer.recv()
         peer.send(10, b"?")
         assert isinstance(receiving.error(), (SystemExit, syncws.ConnectionClosedError))
+        assert ws.wait_closed(5)
+
+
+def test_a_callback_that_closes_while_recv_reads():
+    """It runs in the thread that waits in recv(), which cannot wait for itself."""
+    with end_and_peer("client", close_timeout=600) as (ws, peer):
+        pong = ws.ping_nowait(b"?")
+        pong.add_done_callback(lambda _: ws.close(4000))
+        receiving = Running(ws.recv)
+        eventually(lambda: blocked_in(receiving.thread, "fill"))
+        peer.recv()
+        peer.send(10, b"?")
+        assert peer.recv_until(8)[:2] == (4000).to_bytes(2, "big")
+        peer.send(8, (4000).to_bytes(2, "big"))
+        peer.close()
+        assert isinstance(receiving.error(), syncws.ConnectionClosed)
         assert ws.wait_closed(5)
 
 
