@@ -134,7 +134,7 @@ class ThreadingServer:
         self._acceptor: threading.Thread | None = None
         self._stoppers: set[threading.Thread] = set()  # handlers that are in shutdown()
         self._unix_path = unix_path
-        if unix_path is not None:
+        if sock is None and unix_path is not None:
             sock = listen_unix(unix_path)
         self._listeners = [sock] if sock else listen(host, port, reuse_port)
         self._listeners[0].setblocking(False)

@@ -73,6 +73,7 @@ class Writer:
                 self._make_way(deadline)
             for frame in frames:
                 admit()
+                done = False  # also if this is interrupted
                 done = transport.send_nowait(frame)
                 while not done and transport.wait_writable(deadline):
                     done = transport.flush_nowait()

@@ -70,6 +70,15 @@ PROLOGUE = """
 """
 
 
+def runs_to_its_end(program, serve, secure):
+    """Run a program that connects to a server of ours."""
+    server = serve(host="localhost", ssl=server_context() if secure else None)
+    args = (server.server_address[1], CA if secure else "")
+    with child(PROLOGUE, program, "print('end', flush=True)", args=args) as running:
+        assert running.line() == "end"
+        assert running.ends() == (0, "")
+
+
 @plain_and_tls
 def test_an_inherited_connection(secure, serve):
     """The child is told so and can make its own; the parent's goes on, its keepalive too."""
@@ -92,11 +101,7 @@ def test_an_inherited_connection(secure, serve):
         ws.close()
         assert ws.close_code == 1000
     """
-    server = serve(host="localhost", ssl=server_context() if secure else None)
-    args = (server.server_address[1], CA if secure else "")
-    with child(PROLOGUE, program, "print('end', flush=True)", args=args) as running:
-        assert running.line() == "end"
-        assert running.ends() == (0, "")
+    runs_to_its_end(program, serve, secure)
 
 
 @plain_and_tls
@@ -116,11 +121,7 @@ def test_the_child_drops_what_it_inherited(secure, serve):
         ws.close()
         assert ws.close_code == 1000
     """
-    server = serve(host="localhost", ssl=server_context() if secure else None)
-    args = (server.server_address[1], CA if secure else "")
-    with child(PROLOGUE, program, "print('end', flush=True)", args=args) as running:
-        assert running.line() == "end"
-        assert running.ends() == (0, "")
+    runs_to_its_end(program, serve, secure)
 
 
 @plain_and_tls

@@ -17,15 +17,13 @@ from support.threads import WATCHDOG
 TESTS = pathlib.Path(__file__).parent.parent
 # An end is at once or not at all, but the machine may be busy.
 AT_ONCE = 5.0
-# Who starts in the background may have to ignore it.
-CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
 
 
 class Child:
     """A running program. It ends with the ``with`` block."""
 
     def __init__(self, parts: tuple[str, ...], args: tuple[object, ...]) -> None:
-        program = "\n".join((CTRL_C, *map(textwrap.dedent, parts)))
+        program = "\n".join(map(textwrap.dedent, parts))
         environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", "-X", "faulthandler", "-c", program]
