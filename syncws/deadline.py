@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from typing import Protocol
 
 # Waiting for a lock is not interrupted by Ctrl-C on Windows, so it is done in slices there.
 _SLICE = 0.25 if os.name == "nt" else None
@@ -46,7 +47,14 @@ class Deadline:
 ENDLESS = Deadline(None)
 
 
-def wait(waitable: threading.Condition | threading.Event, deadline: Deadline) -> bool:
+class Waitable(Protocol):
+    """A condition or an event."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait once; return False on a timeout."""
+
+
+def wait(waitable: Waitable, deadline: Deadline) -> bool:
     """
     Wait once on a condition or an event; return False when the deadline has lapsed.
 

@@ -28,6 +28,7 @@ from .exceptions import (
 )
 from .housekeeper import Timer, housekeeper
 from .keepalive import Keepalive
+from .lazy import Latch
 from .masking import mask_key
 from .options import Options
 from .pings import Pings, Waiter
@@ -59,7 +60,7 @@ class Engine:
         self.protocol = Protocol(role, options.max_size, options.max_fragments)
         self.queue = RecvQueue(options.max_queue, options.max_queue_bytes)
         self.pings = Pings()
-        self.closed = threading.Event()
+        self.closed = Latch()
         self.cause: BaseException | None = None
         self.bytes_received = self.messages_received = 0
         self._reads = 0
@@ -369,7 +370,7 @@ class Engine:
             self._give_up_message,
             None,
         )
-        self.closed = threading.Event()
+        self.closed = Latch()
         self.closed.set()
         self._transport.disown()
 

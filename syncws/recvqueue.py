@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import Union
 
 from .deadline import Deadline, wait
+from .lazy import Condition
 
 Message = Union[str, bytes]
 # Where so many pieces or batches wait, short ones are joined: 100,000 of a byte each would cost
@@ -99,8 +100,8 @@ class RecvQueue:
         # (notified by takers, drain and close).
         # Reentrant, since the destructor of a connection may call drain() anywhere.
         self._lock = threading.RLock()
-        self._filled = threading.Condition(self._lock)
-        self._emptied = threading.Condition(self._lock)
+        self._filled = Condition(self._lock)
+        self._emptied = Condition(self._lock)
         self.messages: collections.deque[Message] = collections.deque()
         self._arriving: Arriving | None = None
         self.waiting = 0  # takers that found nothing
@@ -110,7 +111,7 @@ class RecvQueue:
         self._closed = False
         # Takers do not count. The feeder notes each batch as (messages fed up to its end, bytes);
         # a batch of which nothing lies in the deque any more has been taken.
-        self._batches: collections.deque[tuple[int, int]] = collections.deque()
+        self._batches: list[tuple[int, int]] = []
         self._fed = 0
         self._bytes = 0  # in the batches
         self._pieces_bytes = 0  # in unfinished messages, and in pieces not yet taken
@@ -217,8 +218,13 @@ class RecvQueue:
     def _forget_taken(self) -> None:
         """Drop the notes of batches of which nothing is left. Needs the lock."""
         taken = self._fed - len(self.messages)
-        while self._batches and self._batches[0][0] <= taken:
-            self._bytes -= self._batches.popleft()[1]
+        gone = 0
+        for last, size in self._batches:
+            if last > taken:
+                break
+            self._bytes -= size
+            gone += 1
+        del self._batches[:gone]
 
     def drain(self) -> None:
         """From now on the feeder never waits: what finds no room is dropped."""
@@ -340,7 +346,7 @@ class RecvQueue:
                 self._pieces_bytes -= arriving.size
                 # As if the last one taken had not been, and were this one.
                 self._forget_taken()
-                self._batches.appendleft((self._fed - len(self.messages), arriving.size))
+                self._batches.insert(0, (self._fed - len(self.messages), arriving.size))
                 self._bytes += arriving.size
                 self.messages.appendleft(arriving.joined())
             self._filled.notify_all()

@@ -9,7 +9,6 @@ stays here and goes out first next time: nothing that interrupts a write can tea
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import os
 import select
@@ -22,7 +21,10 @@ import threading
 from .deadline import ENDLESS, Deadline
 
 READ_SIZE = 64 * 1024
-_ONE_READ = (READ_SIZE,)
+# A read that waits holds its buffer, and many connections wait.
+LITTLE_READ = 512
+_LITTLE_READ = (LITTLE_READ,)
+_BIG_READ = (READ_SIZE,)
 _LITTLE = 4096  # bytes
 # Windows has neither; there the socket is non-blocking and every wait is a select().
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
@@ -46,9 +48,10 @@ class Transport:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._received: list[bytes] = []  # one read, for a moment
+        self._read_size = _LITTLE_READ  # of the next read: big, if the last one was not little
         # (bytes, how many of them the socket took, call by call). Ctrl-C may come in behind every
         # call; so the one that moves bytes notes that too, all of it in C: see extend() and map().
-        self._unsent: collections.deque[tuple[bytes, list[int]]] = collections.deque()
+        self._unsent: list[tuple[bytes, list[int]]] = []
         self._stuck = False  # the socket did not take all
         self._torn = False  # nobody knows what it took
         # Counts the times the socket took bytes that had waited: a peer that makes room is alive.
@@ -93,17 +96,19 @@ class Transport:
         while not received:
             # All of it in C: nothing can come between the end of recv() and the note of its result.
             if deadline is ENDLESS and _DONTWAIT:
-                received.extend(map(self._sock.recv, _ONE_READ))
+                received.extend(map(self._sock.recv, self._read_size))
             elif not wait_for(self._sock, "read", deadline.remaining()):
                 return False
             else:
                 with contextlib.suppress(*_BUSY):
-                    received.extend(map(self._sock.recv, _ONE_READ, _NOT_WAITING))
+                    received.extend(map(self._sock.recv, self._read_size, _NOT_WAITING))
         return True
 
     def take(self) -> bytes | None:
         """Return what came, ``b""`` at the end; None if one can make nothing of it yet."""
-        return self._received.pop()
+        data = self._received.pop()
+        self._read_size = _LITTLE_READ if len(data) < LITTLE_READ else _BIG_READ
+        return data
 
     # Writing.
 
@@ -145,7 +150,7 @@ class Transport:
             self._taken += sent
             self.progress += self._stuck
             if sent == len(rest):
-                unsent.popleft()
+                del unsent[0]
         self._stuck = False
         return True
 
@@ -298,7 +303,7 @@ class TLSTransport(Transport):
                 self._more = False
                 return b"" if self._received and not self._received.pop() else None
             if not self._more:
-                encrypted = self._received.pop()
+                encrypted = super().take()
                 if encrypted:
                     self._incoming.write(encrypted)
                 else:

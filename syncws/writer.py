@@ -38,8 +38,8 @@ class Writer:
         # Held by the one thread that writes; it may block there, so nobody waits for it without a
         # deadline, and the reader never waits.
         self._lock = threading.Lock()
-        self._outbox: collections.deque[bytes] = collections.deque()
-        self._replies: collections.deque[bytes] = collections.deque(maxlen=MAX_REPLIES)
+        self._outbox: list[bytes] = []
+        self._replies: collections.deque[bytes] | None = None  # made when first needed
         self._half_close = False
         self.busy = False
         self.failure: OSError | None = None
@@ -102,6 +102,8 @@ class Writer:
 
     def post_reply(self, data: bytes) -> None:
         """Leave a frame that may be dropped if too many like it wait."""
+        if self._replies is None:
+            self._replies = collections.deque(maxlen=MAX_REPLIES)
         self._replies.append(data)
         self.busy = True
 
@@ -139,8 +141,7 @@ class Writer:
             except OSError as exc:
                 # The reader meets the same end of the network; but the error is told only once.
                 self.failure = exc
-                self._outbox.clear()
-                self._replies.clear()
+                self._take_posted()
                 self._half_close = self.busy = False
                 return
             finally:
@@ -158,11 +159,18 @@ class Writer:
         # What the socket does not take stays where its amount is limited.
         if self._transport.pending and not self._transport.flush_nowait():
             return False
-        parts = []
-        for waiting in (self._replies, self._outbox):
-            while waiting:  # nobody else takes from them
-                parts.append(waiting.popleft())
+        parts = self._take_posted()
         return not parts or self._transport.send_nowait(b"".join(parts))
+
+    def _take_posted(self) -> list[bytes]:
+        """Take all that waits; others may post meanwhile, but nobody else takes. Needs the lock."""
+        parts = []
+        while self._replies:
+            parts.append(self._replies.popleft())
+        count = len(self._outbox)
+        parts += self._outbox[:count]
+        del self._outbox[:count]
+        return parts
 
     def close(self) -> None:
         """Close the transport, which has been shut down: whoever writes is about to leave."""
