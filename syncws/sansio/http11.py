@@ -1,5 +1,5 @@
 """
-The two HTTP/1.1 messages of an opening handshake, read and written by h11.
+The two HTTP/1.1 messages of an opening handshake, read and written by h11, except the plainest.
 
 One exchange a connection: a request, an answer, and whatever follows belongs to WebSocket.
 """
@@ -13,6 +13,7 @@ import h11
 
 from ..exceptions import InvalidMessage
 from .headers import Headers, HeadersLike
+from .plainhttp import read_request, read_switching, write_head
 
 MAX_LINE = 8 * 1024  # bytes of a request line
 MAX_HEAD = 32 * 1024  # bytes of all that comes before the body, interim responses included
@@ -22,6 +23,7 @@ MAX_BODY = 64 * 1024  # bytes kept of a refusal's body
 _PIECE = 1024  # bytes of a body that h11 gets at a time, and of a line between its chunks
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
+_TARGET = re.compile("[!-~]+")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r[^\n]")
 
 
@@ -124,10 +126,12 @@ class RequestReader:
     """The server's end: reads one request, writes one response."""
 
     def __init__(self) -> None:
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD)
+        self._http: h11.Connection | None = None  # made when needed
         self._head = _Head()
         self._line = 0  # bytes of the request line so far, or -1 when it is complete
         self._method = ""
+        self._switches = False  # whether 101 would be an answer
+        self._trailing = b""
 
     def receive(self, data: bytes) -> Request | None:
         """
@@ -139,12 +143,23 @@ class RequestReader:
         if not data:
             # h11 is not told: it would refuse to write an answer to that.
             raise InvalidMessage("the client closed the connection before its request was complete")
+        if self._http is None:
+            plain = read_request(data) if len(data) <= MAX_LINE else None
+            if plain is not None and len(plain[1]) <= MAX_HEADERS:
+                path, fields, self._trailing = plain
+                self._method = "GET"
+                self._switches = True
+                return Request(path, fields)
+            self._http = h11.Connection(h11.SERVER, MAX_HEAD)
+        return self._receive_by_h11(self._http, data)
+
+    def _receive_by_h11(self, http: h11.Connection, data: bytes) -> Request | None:
         if self._line >= 0:
             self._check_line(data)
         self._head.split(data)
         try:
-            self._http.receive_data(data)
-            event = self._http.next_event()
+            http.receive_data(data)
+            event = http.next_event()
         except h11.RemoteProtocolError as exc:
             raise InvalidMessage(
                 f"bad HTTP request: {_unquoted(exc)}", exc.error_status_hint
@@ -153,12 +168,15 @@ class RequestReader:
             return None
         assert isinstance(event, h11.Request)
         self._method = event.method.decode("ascii")
-        return Request(
+        request = Request(
             event.target.decode("ascii"),
             _checked_headers(event),
             self._method,
             event.http_version.decode("ascii"),
         )
+        self._switches = "Upgrade" in request.headers
+        self._trailing = bytes(http.trailing_data[0])
+        return request
 
     def _check_line(self, data: bytes) -> None:
         end = data.find(b"\n")
@@ -175,44 +193,50 @@ class RequestReader:
         Raises:
             ValueError: its status or headers may not be sent.
         """
-        headers = _encoded(response.headers)
-        try:
-            if response.status == 101:
-                return self._send(
-                    h11.InformationalResponse(
-                        status_code=101, headers=headers, reason=response.reason.encode()
-                    )
-                )
-            headers.append((b"Connection", b"close"))
-            if response.status != 204:  # RFC 9110 section 8.6: "MUST NOT"
-                headers.append((b"Content-Length", str(len(response.body)).encode()))
-            head = self._send(
-                h11.Response(
-                    status_code=response.status, headers=headers, reason=response.reason.encode()
-                )
-            )
-            bodiless = self._method == "HEAD" or response.status in (204, 304)
-            body = b"" if bodiless else self._send(h11.Data(data=response.body))
-            return head + body + self._send(h11.EndOfMessage())
-        except h11.LocalProtocolError as exc:
-            raise ValueError(f"{response!r} cannot be sent: {exc}") from None
+        fields = response.headers.items()
+        problem = self._problem(response)
+        if problem is not None:
+            raise ValueError(f"{response!r} cannot be sent: {problem}")
+        body = response.body
+        if response.status == 101:
+            body = b""
+        else:
+            fields.append(("Connection", "close"))
+            # RFC 9110 section 8.6: "MUST NOT" with a 204.
+            if response.status != 204 and "Content-Length" not in response.headers:
+                fields.append(("Content-Length", str(len(body))))
+            if self._method == "HEAD" or response.status in (204, 304):
+                body = b""
+        return write_head(f"HTTP/1.1 {response.status} {response.reason}", fields) + body
 
-    def _send(self, event: h11.Event) -> bytes:
-        return self._http.send(event) or b""
+    def _problem(self, response: Response) -> str | None:
+        """Say why a response may not be sent."""
+        if response.status == 101:
+            return None if self._switches else "the client asked for no other protocol"
+        if not 200 <= response.status <= 999:
+            return "expected a status of 101 or 200 to 999"
+        if "Transfer-Encoding" in response.headers:
+            return "Transfer-Encoding is not for the caller to set"
+        size = str(len(response.body))
+        if response.headers.get("Content-Length", size) != size:
+            return f"its body has {size} bytes"
+        return None
 
     def trailing(self) -> bytes:
         """Return what came behind the request: the first frames."""
-        return bytes(self._http.trailing_data[0])
+        return self._trailing
 
 
 class ResponseReader:
     """The client's end: writes one request, reads one response."""
 
     def __init__(self) -> None:
-        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEAD)
+        self._http: h11.Connection | None = None  # made when needed
         self._head = _Head()
+        self._request: Request | None = None
         self._response: Response | None = None
         self._body = bytearray()
+        self._trailing = b""
 
     def request(self, request: Request) -> bytes:
         """
@@ -221,14 +245,14 @@ class ResponseReader:
         Raises:
             ValueError: its target or headers may not be sent.
         """
-        try:
-            event = h11.Request(
-                method="GET", target=request.path.encode("ascii"), headers=_encoded(request.headers)
-            )
-            data = self._http.send(event) or b""
-            return data + (self._http.send(h11.EndOfMessage()) or b"")
-        except (h11.LocalProtocolError, UnicodeEncodeError) as exc:
-            raise ValueError(f"request for {request.path!r} cannot be sent: {exc}") from None
+        self._request = request
+        hosts = len(request.headers.get_all("Host"))
+        if not _TARGET.fullmatch(request.path) or hosts != 1:
+            problem = "expected visible ASCII" if hosts == 1 else f"{hosts} Host headers"
+            raise ValueError(f"request for {request.path!r} cannot be sent: {problem}")
+        # RFC 9110 section 7.2: "ought to generate Host as the first field".
+        fields = sorted(request.headers.items(), key=lambda field: field[0].lower() != "host")
+        return write_head(f"GET {request.path} HTTP/1.1", fields)
 
     def receive(self, data: bytes) -> Response | None:
         """
@@ -241,35 +265,52 @@ class ResponseReader:
         """
         if not data and self._response is None:
             raise InvalidMessage("the server closed the connection before it answered")
+        if self._http is None:
+            plain = read_switching(data) if len(data) <= MAX_HEAD else None
+            if plain is not None and len(plain[0]) <= MAX_HEADERS:
+                fields, self._trailing = plain
+                return Response(101, fields)
+            self._http = self._begin_h11()
         try:
-            while self._response is None:
-                head, data = self._head.split(data)
-                self._http.receive_data(head)
-                response = self._next()
-                if not data:
-                    return response
-                if response is not None:
-                    self._http.receive_data(data)
-                    return response
-            return self._receive_body(data)
+            return self._receive_by_h11(self._http, data)
         except h11.RemoteProtocolError as exc:
             return self._cut_off(f"bad HTTP response: {_unquoted(exc)}")
 
-    def _receive_body(self, data: bytes) -> Response | None:
+    def _begin_h11(self) -> h11.Connection:
+        """Let h11 know what was asked."""
+        assert self._request is not None
+        http = h11.Connection(h11.CLIENT, MAX_HEAD)
+        http.send(h11.Request(method="GET", target="/", headers=_encoded(self._request.headers)))
+        http.send(h11.EndOfMessage())
+        return http
+
+    def _receive_by_h11(self, http: h11.Connection, data: bytes) -> Response | None:
+        while self._response is None:
+            head, data = self._head.split(data)
+            http.receive_data(head)
+            response = self._next(http)
+            if not data:
+                return response
+            if response is not None:
+                self._trailing = bytes(http.trailing_data[0]) + data
+                return response
+        return self._receive_body(http, data)
+
+    def _receive_body(self, http: h11.Connection, data: bytes) -> Response | None:
         """Let h11 unwrap the body in small pieces: long lines between chunks cost too much."""
         for start in range(0, len(data) or 1, _PIECE):
-            self._http.receive_data(data[start : start + _PIECE])
-            response = self._next()
+            http.receive_data(data[start : start + _PIECE])
+            response = self._next(http)
             if response is not None:
                 return response
-            if len(self._http.trailing_data[0]) > _PIECE:
+            if len(http.trailing_data[0]) > _PIECE:
                 return self._cut_off("endless line between the chunks of the body")
         return None
 
-    def _next(self) -> Response | None:
+    def _next(self, http: h11.Connection) -> Response | None:
         """Take h11's events; return the response once it is whole."""
         while True:
-            event = self._http.next_event()
+            event = http.next_event()
             if event in (h11.NEED_DATA, h11.PAUSED):
                 return None
             response = self._take(event)
@@ -300,7 +341,7 @@ class ResponseReader:
 
     def trailing(self) -> bytes:
         """Return what came behind the response: the first frames."""
-        return bytes(self._http.trailing_data[0])
+        return self._trailing
 
 
 def _unquoted(exc: h11.RemoteProtocolError) -> str:
