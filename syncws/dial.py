@@ -20,6 +20,11 @@ from .deadline import Deadline
 # RFC 8305 section 5: "Connection Attempt Delay"; 250 ms is what it recommends.
 ATTEMPT_DELAY = 0.25
 
+# Unlike epoll it needs no file descriptor, and no system call for each step.
+_Selector: type[selectors.BaseSelector] = getattr(
+    selectors, "PollSelector", selectors.SelectSelector
+)
+
 SocketOption = tuple[int, int, "int | bytes"]
 _Address = tuple[int, int, int, object]  # family, type, protocol, socket address
 
@@ -43,7 +48,7 @@ def dial(
     addresses = _interleaved(_resolve(host, port, deadline))
     options = list(socket_options)
     errors: list[str] = []
-    with selectors.DefaultSelector() as attempts:
+    with _Selector() as attempts:
         try:
             waiting = iter(addresses)
             address = next(waiting, None)

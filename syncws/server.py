@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import os
 import selectors
@@ -31,6 +32,7 @@ from .sansio import (
 from .session import Handler, Policy, ProcessRequest, ProcessResponse, Session
 from .transport import check_server_context
 from .version import __version__
+from .workers import Workers
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -129,6 +131,7 @@ class ThreadingServer:
         self._lock = threading.RLock()
         self._idle = threading.Condition(self._lock)
         self._sessions: dict[Session, threading.Thread] = {}
+        self._workers = Workers("syncws-handler")
         self._stopping = False
         self._goodbye: Close | None = None  # of the first shutdown()
         self._acceptor: threading.Thread | None = None
@@ -244,12 +247,10 @@ class ThreadingServer:
                 sock.close()
                 return
             session = Session(self._policy, sock, refuse=count >= self._max_connections)
-            thread = threading.Thread(
-                target=self._serve, args=(session,), name="syncws-handler", daemon=True
-            )
-            self._sessions[session] = thread
+            worker = self._workers.get()
+            self._sessions[session] = worker.thread
         try:
-            thread.start()
+            worker.start(functools.partial(self._serve, session))
         except RuntimeError:
             self._end_session(session)
             raise
@@ -343,6 +344,7 @@ class ThreadingServer:
         with self._lock:
             self._stopping = True
             acceptor = self._acceptor
+        self._workers.close()
         with contextlib.suppress(OSError):
             self._waker.send(b"\0")
         if acceptor is None:

@@ -13,9 +13,10 @@ ROOT = pathlib.Path(syncws.__file__).parent
 # A module imports from lower floors only. Tools stand no higher than the face of sansio, so neither
 # can see the other; who needs both stands above.
 FLOORS = [
-    {"codes", "deadline", "options", "version", "addresses", "environment", "masking", "stats"},
+    {"codes", "deadline", "options", "version", "addresses", "environment", "masking", "stats"}
+    | {"lazy", "workers"},
     {"exceptions"},
-    {"sansio.headers", "sansio.frames", "sansio.closing"},
+    {"sansio.headers", "sansio.frames", "sansio.closing", "sansio.plainhttp"},
     {"sansio.http11", "sansio._pycodec", "sansio._speedups", "sansio.assembler"},
     {"sansio.handshake", "sansio.codec"},
     {"sansio.protocol"}
@@ -42,6 +43,8 @@ KNOW_NOTHING_OF_WEBSOCKET = {
     "reader",
     "masking",
     "keepalive",
+    "lazy",
+    "workers",
 }
 PROTOCOL = {"codes", "exceptions", "sansio"}
 IMPURE = {
