@@ -1,4 +1,4 @@
-"""Listening sockets. Knows nothing of WebSocket."""
+"""Listening sockets, and whether they can speak TLS. Knows nothing of WebSocket."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import socket
+import ssl
 import stat
 import sys
 from collections.abc import Iterable
@@ -120,3 +121,27 @@ def _answers(path: str) -> bool:
         probe.setblocking(False)
         # A live server that is busy does not refuse: its backlog is full.
         return probe.connect_ex(path) != errno.ECONNREFUSED
+
+
+def check_server_context(context: ssl.SSLContext) -> None:
+    """
+    Find out now, not with the first client, whether a server can use this context.
+
+    Raises:
+        ssl.SSLError: it is for clients, or has no certificate.
+    """
+    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client_context.check_hostname = False
+    hello, answer = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context.wrap_bio(ssl.MemoryBIO(), hello)
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    try:
+        context.wrap_bio(hello, answer, server_side=True).do_handshake()
+    except ssl.SSLWantReadError:
+        return
+    except ssl.SSLError as exc:
+        if exc.reason in ("NO_SHARED_CIPHER", "NO_SUITABLE_SIGNATURE_ALGORITHM") or not exc.reason:
+            raise ssl.SSLError(
+                ssl.SSL_ERROR_SSL, f"ssl= has no usable certificate; call load_cert_chain(): {exc}"
+            ) from None

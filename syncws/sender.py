@@ -17,7 +17,9 @@ from .exceptions import ConcurrencyError
 from .masking import mask_key
 from .outgoing import Part, split
 from .sansio import Protocol
-from .writer import Writer
+from .writer import Frame, Writer
+
+_LARGE = 16 * 1024  # bytes of payload that are not worth a copy
 
 
 class Sender:
@@ -107,7 +109,8 @@ class Sender:
             frames: list[bytes] = []
             count = 0
             for opcode, payload in contents:
-                frames += map(self._encode, split(opcode, payload, self._fragment_size))
+                for frame in map(self._encode, split(opcode, payload, self._fragment_size)):
+                    frames += (frame,) if isinstance(frame, bytes) else frame
                 count += 1
             done = not frames or self._write([b"".join(frames)], deadline)
             self.messages += count
@@ -156,7 +159,7 @@ class Sender:
         if not acquire(self._lock, deadline):
             raise TimeoutError(f"not sent: another send() took over {deadline.seconds} s")
 
-    def _write(self, frames: Iterable[bytes], deadline: Deadline) -> bool:
+    def _write(self, frames: Iterable[Frame], deadline: Deadline) -> bool:
         """Write frames; return whether all went out in time. Raises TimeoutError if none did."""
         try:
             return self._writer.write(frames, deadline, self._admit)
@@ -167,18 +170,26 @@ class Sender:
             error = self._failed(exc)
             raise error from error.__cause__
 
-    def _frames(self, parts: Iterable[Part]) -> Iterator[bytes]:
+    def _frames(self, parts: Iterable[Part]) -> Iterator[Frame]:
         """Encode frames one by one, as the writer asks for them."""
         for part in parts:
             frame = self._encode(part)
             self._unfinished = not part[2]
             yield frame
 
-    def _encode(self, part: Part) -> bytes:
+    def _encode(self, part: Part) -> Frame:
         opcode, payload, fin = part
-        frame = self._protocol.encode(opcode, payload, self._new_key(), fin)
+        size = len(payload)
+        frame: Frame
+        if size >= _LARGE and self._new_key is _no_key:
+            header = self._protocol.header(opcode, size, fin)
+            frame = header, payload  # type: ignore[assignment]
+            size += len(header)
+        else:
+            frame = self._protocol.encode(opcode, payload, self._new_key(), fin)
+            size = len(frame)
         self._data_frames += 1
-        self._data_bytes += len(frame)
+        self._data_bytes += size
         if self._log is not None:
             self._log(opcode, bytes(payload))
         return frame

@@ -19,7 +19,7 @@ from .codes import CloseCode, State
 from .connection import Connection
 from .deadline import Deadline, wait
 from .exceptions import Close
-from .listening import listen, listen_unix
+from .listening import check_server_context, listen, listen_unix
 from .options import Options, OptionsDict
 from .sansio import (
     SAME_ORIGIN,
@@ -30,7 +30,6 @@ from .sansio import (
     validated_close,
 )
 from .session import Handler, Policy, ProcessRequest, ProcessResponse, Session
-from .transport import check_server_context
 from .version import __version__
 from .workers import Workers
 

@@ -29,6 +29,8 @@ _LITTLE = 4096  # bytes
 # Windows has neither; there the socket is non-blocking and every wait is a select().
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
 _NOT_WAITING = (_DONTWAIT,)
+# More comes at once: the network gets both together.
+_MORE = (_DONTWAIT | getattr(socket, "MSG_MORE", 0),)
 _BUSY = (BlockingIOError, InterruptedError)
 # struct linger {on, 0 seconds}: its members are short on Windows, int elsewhere.
 _RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
@@ -117,9 +119,15 @@ class Transport:
         """Whether the socket has yet to take something."""
         return bool(self._unsent)
 
-    def send_nowait(self, data: bytes) -> bool:
-        """Send without blocking; return False if a part has to wait for ``flush_nowait``."""
+    def send_nowait(self, data: bytes, rest: bytes = b"") -> bool:
+        """
+        Send without blocking; return False if a part has to wait for ``flush_nowait``.
+
+        What is large can be given as the ``rest``, so that nobody has to copy it behind the data.
+        """
         self._unsent.append((data, []))
+        if rest:
+            self._unsent.append((rest, []))
         return self.flush_nowait()
 
     def flush_nowait(self) -> bool:
@@ -136,7 +144,8 @@ class Transport:
             data, taken = unsent[0]
             calls = len(taken)
             rest = memoryview(data)[sum(taken) :] if calls else data
-            sending = map(self._sock.send, (rest,), _NOT_WAITING)
+            flags = _NOT_WAITING if len(unsent) == 1 else _MORE
+            sending = map(self._sock.send, (rest,), flags)
             try:
                 taken.extend(sending)
             except _BUSY:
@@ -335,10 +344,12 @@ class TLSTransport(Transport):
         self.wants_flush = bool(self._outgoing.pending)
         return b"".join(parts)
 
-    def send_nowait(self, data: bytes) -> bool:
+    def send_nowait(self, data: bytes, rest: bytes = b"") -> bool:
         with self._tls_lock:
             self.wants_flush = True
             self._tls.write(data)
+            if rest:
+                self._tls.write(rest)
         return self.flush_nowait()
 
     def flush_nowait(self) -> bool:
@@ -368,27 +379,3 @@ def wait_for(sock: socket.socket, event: str, timeout: float | None) -> bool:
     poll = select.poll()
     poll.register(sock, select.POLLIN if event == "read" else select.POLLOUT)
     return bool(poll.poll(None if timeout is None else timeout * 1000))
-
-
-def check_server_context(context: ssl.SSLContext) -> None:
-    """
-    Find out now, not with the first client, whether a server can use this context.
-
-    Raises:
-        ssl.SSLError: it is for clients, or has no certificate.
-    """
-    client_context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    client_context.check_hostname = False
-    hello, answer = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = client_context.wrap_bio(ssl.MemoryBIO(), hello)
-    with contextlib.suppress(ssl.SSLWantReadError):
-        client.do_handshake()
-    try:
-        context.wrap_bio(hello, answer, server_side=True).do_handshake()
-    except ssl.SSLWantReadError:
-        return
-    except ssl.SSLError as exc:
-        if exc.reason in ("NO_SHARED_CIPHER", "NO_SUITABLE_SIGNATURE_ALGORITHM") or not exc.reason:
-            raise ssl.SSLError(
-                ssl.SSL_ERROR_SSL, f"ssl= has no usable certificate; call load_cert_chain(): {exc}"
-            ) from None

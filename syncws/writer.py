@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections
 import threading
 from collections.abc import Iterable
-from typing import Callable
+from typing import Callable, Union
 
 from .deadline import Deadline, acquire
 from .housekeeper import housekeeper
@@ -21,6 +21,7 @@ from .transport import Transport
 # only the latest; we answer as many as this.
 MAX_REPLIES = 64
 MAX_OUTBOX = 64 * 1024  # bytes of posted frames
+Frame = Union[bytes, tuple[bytes, bytes]]
 _LEAVING = 5.0  # seconds for a writer to notice that its transport was shut down
 
 
@@ -46,14 +47,14 @@ class Writer:
 
     # For those who may wait.
 
-    def write(self, frames: Iterable[bytes], deadline: Deadline, admit: Callable[[], None]) -> bool:
+    def write(self, frames: Iterable[Frame], deadline: Deadline, admit: Callable[[], None]) -> bool:
         """
         Write frames; what others posted passes between them.
 
         Blocks until the socket has taken them.
 
         Args:
-            frames: made as they are needed.
+            frames: made as they are needed; a large one may be in two parts.
             deadline: when to give up.
             admit: called right before each frame; it may still refuse by raising.
 
@@ -74,7 +75,10 @@ class Writer:
             for frame in frames:
                 admit()
                 done = False  # also if this is interrupted
-                done = transport.send_nowait(frame)
+                if isinstance(frame, bytes):
+                    done = transport.send_nowait(frame)
+                else:
+                    done = transport.send_nowait(*frame)
                 while not done and transport.wait_writable(deadline):
                     done = transport.flush_nowait()
                 if self.busy and done:

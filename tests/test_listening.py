@@ -6,13 +6,15 @@ import contextlib
 import errno
 import os
 import socket
+import ssl
 import stat
 
 import pytest
 
 from support.streams import Names, has_ipv6
+from support.tls import client_context, server_context
 from syncws import listening
-from syncws.listening import listen, listen_unix
+from syncws.listening import check_server_context, listen, listen_unix
 
 needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
 needs_unix = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
@@ -277,3 +279,21 @@ def test_listen_unix_with_a_path_that_is_too_long_raises(tmp_path):
     """The system's limit is about 100 bytes."""
     with pytest.raises(OSError, match="too long"):
         listen_unix(str(tmp_path / ("s" * 200)))
+
+
+def test_check_server_context_accepts_a_context_with_a_certificate():
+    """A good context passes."""
+    check_server_context(server_context())
+
+
+@pytest.mark.parametrize(
+    ("context", "words"),
+    [
+        (client_context(), "server|load_cert_chain"),
+        (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "load_cert_chain"),
+    ],
+)
+def test_check_server_context_refuses_what_no_server_can_use(context, words):
+    """A client's context, or one without a certificate, is found out at once."""
+    with pytest.raises(ssl.SSLError, match=words):
+        check_server_context(context)

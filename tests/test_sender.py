@@ -208,6 +208,44 @@ def test_messages_of_several_threads_do_not_mix(bench):
     }
 
 
+# Large messages.
+
+
+@pytest.mark.parametrize("size", [2**14 - 1, 2**14, 2**17])
+def test_large_messages_arrive_as_small_ones_do(bench, size):
+    """Whatever is copied on the way, or not."""
+    payload = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    sender = bench.sender()
+
+    sending = Running(sender.send, BINARY, payload, soon())
+    frame = read_frame(bench.peer)
+    sending.result()
+    counted = sender.bytes_sent
+    sending = Running(sender.send_many, [(BINARY, payload), (TEXT, b"end")], soon())
+    frames = [read_frame(bench.peer), read_frame(bench.peer)]
+    sending.result()
+
+    header = (4 if size < 2**16 else 10) + (4 if bench.role is Role.CLIENT else 0)
+    assert frame.payload == payload
+    assert counted == header + size
+    assert [frame.payload for frame in frames] == [payload, b"end"]
+
+
+def test_a_server_does_not_copy_a_large_message(monkeypatch):
+    """It goes to the socket as it is, behind its header."""
+    bench = Bench(Role.SERVER)
+    parts = []
+    monkeypatch.setattr(bench.transport, "send_nowait", lambda *data: parts.extend(data) or True)
+    payload = bytes(2**16)
+    try:
+        bench.sender().send(BINARY, payload, soon())
+    finally:
+        bench.close()
+
+    assert parts[0] == b"\x82\x7f" + (2**16).to_bytes(8, "big")
+    assert parts[1] is payload
+
+
 # Timeouts.
 
 

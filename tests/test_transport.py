@@ -30,7 +30,7 @@ from support.threads import Running, blocked_in, eventually
 from support.tls import CA, client_context, server_context
 from syncws import transport
 from syncws.deadline import Deadline
-from syncws.transport import TLSTransport, Transport, check_server_context, wait_for
+from syncws.transport import TLSTransport, Transport, wait_for
 
 RESET = struct.pack("ii", 1, 0)
 
@@ -167,6 +167,19 @@ def test_send_nowait_goes_behind_what_waits(ends):
 
     assert sent == [False, False, False]
     assert reading.result() == LARGE + b"secondthird"
+
+
+def test_send_nowait_sends_the_rest_behind_the_data(ends):
+    """What is large is given apart; it may have to wait as well."""
+    ours, theirs = ends
+
+    sent = [ours.send_nowait(b"header ", rest) for rest in (b"rest ", LARGE, b"third")]
+    reading = Running(read, theirs, 7 + 5 + 7 + len(LARGE) + 7 + 5)
+    eventually(ours.flush_nowait)
+
+    assert sent == [True, False, False]
+    assert reading.result() == b"header rest header " + LARGE + b"header third"
+    assert not ours.pending
 
 
 def test_send_nowait_of_what_fits_leaves_nothing(ends):
@@ -698,21 +711,3 @@ def test_wait_for_returns_on_a_broken_socket(monkeypatch, closing, poll):
 
     assert wait_for(ours, "write", None)
     assert wait_for(ours, "read", None)
-
-
-def test_check_server_context_accepts_a_context_with_a_certificate():
-    """A good context passes."""
-    check_server_context(server_context())
-
-
-@pytest.mark.parametrize(
-    ("context", "words"),
-    [
-        (client_context(), "server|load_cert_chain"),
-        (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "load_cert_chain"),
-    ],
-)
-def test_check_server_context_refuses_what_no_server_can_use(context, words):
-    """A client's context, or one without a certificate, is found out at once."""
-    with pytest.raises(ssl.SSLError, match=words):
-        check_server_context(context)

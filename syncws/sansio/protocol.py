@@ -14,7 +14,7 @@ from ..codes import CloseCode, Opcode, Role, State, may_be_sent
 from ..exceptions import Close, ProtocolError
 from .assembler import Assembler, Fragment
 from .closing import Action, Closing, Input, Phase
-from .codec import FrameDecoder, Item, encode_frame
+from .codec import FrameDecoder, Item, encode_frame, encode_header
 from .frames import MAX_CONTROL_PAYLOAD, MAX_REASON, Frame, close_payload, parse_close
 
 
@@ -183,6 +183,10 @@ class Protocol:
     ) -> bytes:
         """Encode any frame; the mask key is used by clients only."""
         return encode_frame(opcode, payload, mask_key if self.role is Role.CLIENT else None, fin)
+
+    def header(self, opcode: int, size: int, fin: bool = True) -> bytes:
+        """Encode what comes before a payload that is not masked: a server's."""
+        return encode_header(opcode, size, None, fin)
 
 
 def validated_close(code: int, reason: str) -> Close:
