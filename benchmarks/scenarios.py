@@ -9,6 +9,7 @@ from contestants import Contestant
 from task import Task
 
 SIZES = {"32": (32, "32 B"), "1k": (2**10, "1 KiB"), "4k": (2**12, "4 KiB")}
+SIZES["256"] = (256, "256 B")
 SIZES.update({"64k": (2**16, "64 KiB"), "1m": (2**20, "1 MiB")})
 
 
@@ -52,6 +53,7 @@ class Scenario:
     metrics: tuple[str, ...]
     size: int = 32
     tls: bool = False
+    deflate: bool = False
     one_cpu: bool = False
     connections: int = 0
     in_flight: int = 0
@@ -72,6 +74,7 @@ class Scenario:
             op=self.op,
             size=self.size,
             tls=self.tls,
+            deflate=self.deflate,
             cpu=common.cpu if self.one_cpu else None,
             connections=self.connections,
             in_flight=self.in_flight,
@@ -154,6 +157,39 @@ def _servers() -> Iterator[Scenario]:
     )
 
 
+def _deflate() -> Iterator[Scenario]:
+    contestants = ("syncws-c", "syncws-pure", "websockets-sync", "websockets-asyncio", "aiohttp")
+    for key in ("256", "4k", "64k"):
+        size, text = SIZES[key]
+        for op, title, metric in (
+            ("round_trips", f"Round trip {text} of JSON", "time"),
+            ("receive", f"Receive a stream of {text} of JSON", "rate"),
+        ):
+            yield Scenario(
+                f"deflate-{'roundtrip' if metric == 'time' else op}-{key}",
+                f"{title}, compressed, client{', one CPU' if metric == 'time' else ''}",
+                op,
+                "client",
+                "raw_server",
+                (metric,),
+                size,
+                deflate=True,
+                one_cpu=metric == "time",
+                contestants=contestants,
+            )
+    yield Scenario(
+        "deflate-idle-server",
+        "An idle connection that has compressed, server",
+        "idle",
+        "server",
+        "raw_client",
+        ("rss", "pss", "threads", "fds"),
+        deflate=True,
+        connections=500,
+        contestants=contestants,
+    )
+
+
 def _growth() -> Iterator[Scenario]:
     for name, detail, one_cpu, in_flight in (
         ("growth-one-cpu", "10 at a time, one CPU", True, 10),
@@ -194,6 +230,7 @@ def _all() -> Iterator[Scenario]:
         plotted="connections",
     )
     yield from _servers()
+    yield from _deflate()
     yield from _growth()
 
 

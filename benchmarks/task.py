@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
+import random
 import ssl
 
 HOST = "127.0.0.1"
 CERTS = pathlib.Path(__file__).parents[1] / "tests" / "support" / "certs"
 ALPHABET = "0123456789abcdef"
+MESSAGES = 64  # different ones
 LONGEST_TEXT = 4096  # longer messages are binary
 
 
@@ -24,6 +26,7 @@ class Task:
     seconds: float = 1.0  # what the measured part should take, about
     warm_up: float = 0.1  # seconds of its last part; all of it takes about twice as long
     tls: bool = False
+    deflate: bool = False  # agree on permessage-deflate, and compress every message
     cpu: int | None = None  # stay on this CPU
     connections: int = 0
     in_flight: int = 0  # messages that are on their way at the same time; 0: one per connection
@@ -35,6 +38,12 @@ class Task:
         """The message to send."""
         text = (ALPHABET * (self.size // len(ALPHABET) + 1))[: self.size]
         return text if self.size <= LONGEST_TEXT else text.encode()
+
+    @property
+    def messages(self) -> list[str]:
+        """Different messages like JSON, for what depends on what is in them."""
+        chance = random.Random(self.size)
+        return [_json(chance, self.size) for _ in range(MESSAGES)]
 
     @property
     def url(self) -> str:
@@ -61,6 +70,22 @@ class Task:
     def from_json(cls, text: str) -> Task:
         """Read what ``to_json`` wrote."""
         return cls(**json.loads(text))
+
+
+def _json(chance: random.Random, size: int) -> str:
+    """Text of a size that is like what programs tell each other."""
+    records = []
+    while len(records) * 80 < size + 80:
+        records.append(
+            {
+                "id": chance.randrange(10**9),
+                "user": chance.choice(["alice", "bob", "carol", "dave"]),
+                "price": round(chance.uniform(1, 1000), 2),
+                "tags": chance.sample(["new", "sale", "old", "hot", "top"], 2),
+                "ok": chance.random() < 0.5,
+            }
+        )
+    return json.dumps(records)[:size]
 
 
 def expect(received: object, expected: object) -> None:

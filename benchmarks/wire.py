@@ -7,6 +7,7 @@ import hashlib
 import re
 import socket
 import struct
+import zlib
 
 TEXT, BINARY, CLOSE = 1, 2, 8
 MASK = b"\x37\xfa\x21\x3d"
@@ -15,6 +16,11 @@ REQUEST = (
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
+COMPRESSED = 0x40  # RSV1, in the first byte of a frame
+# For all libraries that let one choose.
+WINDOW_BITS, MEMORY_LEVEL, LEVEL = 12, 5, 6
+EXTENSION = b"permessage-deflate; server_max_window_bits=12; client_max_window_bits=12"
+DEFLATE_REQUEST = REQUEST[:-2] + b"Sec-WebSocket-Extensions: " + EXTENSION + b"\r\n\r\n"
 
 
 def data_frame(message: str | bytes, masked: bool) -> bytes:
@@ -41,13 +47,33 @@ def frame(opcode: int, payload: bytes, masked: bool) -> bytes:
     return header + MASK + mixed.to_bytes(size, "big")
 
 
+def deflated(compressor: zlib._Compress, message: str) -> bytes:
+    """The payload of a compressed message."""
+    return (compressor.compress(message.encode()) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def deflated_frames(messages: list[str], masked: bool) -> tuple[bytes, bytes]:
+    """
+    Messages as frames of one stream with context takeover.
+
+    Returns what is sent at first, and what may be sent from then on, again and again: as long as
+    the messages are together longer than the window, they always refer to the same.
+    """
+    compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, -WINDOW_BITS, MEMORY_LEVEL)
+    first, again = (
+        b"".join(frame(TEXT | COMPRESSED, deflated(compressor, m), masked) for m in messages)
+        for _ in range(2)
+    )
+    return first, again
+
+
 def close_frame(masked: bool) -> bytes:
     """A Close with 1000."""
     return frame(CLOSE, struct.pack("!H", 1000), masked)
 
 
-def accept_client(sock: socket.socket) -> None:
-    """Do the server's half of the opening handshake; no compression is agreed on."""
+def accept_client(sock: socket.socket, deflate: bool = False) -> None:
+    """Do the server's half of the opening handshake."""
     request = read_head(sock)
     match = re.search(rb"^sec-websocket-key: *(\S+)", request, re.IGNORECASE | re.MULTILINE)
     if match is None:
@@ -55,8 +81,16 @@ def accept_client(sock: socket.socket) -> None:
     accept = base64.b64encode(hashlib.sha1(match[1] + GUID).digest())
     sock.sendall(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+        b"Sec-WebSocket-Accept: "
+        + accept
+        + (b"\r\nSec-WebSocket-Extensions: " + _granted(request) if deflate else b"")
+        + b"\r\n\r\n"
     )
+
+
+def _granted(request: bytes) -> bytes:
+    """Answer the offer of compression: aiohttp's client knows no window of the server's."""
+    return EXTENSION if b"server_max_window_bits" in request else EXTENSION.split(b"; s")[0]
 
 
 def read_response(sock: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Callable, NamedTuple, Union
 
@@ -37,6 +38,8 @@ def _connect(connect: Callable[[Task], Link], task: Task) -> Run:
 
 
 def _round_trips(link: Link, task: Task) -> Run:
+    if task.deflate:
+        return _round_trips_of_many(link, task)
     message = task.message
     send, recv = link.send, link.recv
     send(message)
@@ -50,10 +53,26 @@ def _round_trips(link: Link, task: Task) -> Run:
     return run
 
 
+def _round_trips_of_many(link: Link, task: Task) -> Run:
+    send, recv = link.send, link.recv
+    messages = task.messages
+    for message in messages:
+        send(message)
+        expect(recv(), message)
+
+    def run(count: int) -> None:
+        for message in itertools.islice(itertools.cycle(messages), count):
+            send(message)
+            recv()
+
+    return run
+
+
 def _receive(link: Link, task: Task) -> Run:
     recv = link.recv
     link.send("go")
-    expect(recv(), task.message)
+    for message in task.messages if task.deflate else [task.message]:
+        expect(recv(), message)
 
     def run(count: int) -> None:
         for _ in range(count):

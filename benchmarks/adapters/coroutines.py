@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Awaitable
 from typing import Callable, NamedTuple, Union
 
@@ -40,6 +41,8 @@ def _connect(connect: Connect, task: Task) -> AsyncRun:
 
 
 async def _round_trips(link: Link, task: Task) -> AsyncRun:
+    if task.deflate:
+        return await _round_trips_of_many(link, task)
     message = task.message
     send, recv = link.send, link.recv
     await send(message)
@@ -53,10 +56,26 @@ async def _round_trips(link: Link, task: Task) -> AsyncRun:
     return run
 
 
+async def _round_trips_of_many(link: Link, task: Task) -> AsyncRun:
+    send, recv = link.send, link.recv
+    messages = task.messages
+    for message in messages:
+        await send(message)
+        expect(await recv(), message)
+
+    async def run(count: int) -> None:
+        for message in itertools.islice(itertools.cycle(messages), count):
+            await send(message)
+            await recv()
+
+    return run
+
+
 async def _receive(link: Link, task: Task) -> AsyncRun:
     recv = link.recv
     await link.send("go")
-    expect(await recv(), task.message)
+    for message in task.messages if task.deflate else [task.message]:
+        expect(await recv(), message)
 
     async def run(count: int) -> None:
         for _ in range(count):

@@ -11,15 +11,14 @@ from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as make_server
 
 from . import coroutines
-
-OPTIONS = {"compression": None, "ping_interval": None, "max_size": None}
+from .websockets_options import options
 
 
 def measure(task: Task) -> dict[str, float]:
     context = task.client_context()
 
     async def connect(task: Task) -> coroutines.Link:
-        ws = await open_connection(task.url, ssl=context, proxy=None, **OPTIONS)
+        ws = await open_connection(task.url, ssl=context, proxy=None, **options(task))
         return coroutines.Link(ws.send, ws.recv, ws.close)
 
     return asyncio.run(coroutines.measure(connect, task))
@@ -32,7 +31,7 @@ def serve(sock: socket.socket, task: Task) -> None:
 
     async def main() -> None:
         context = task.server_context()
-        async with make_server(echo, sock=sock, ssl=context, **OPTIONS) as server:
+        async with make_server(echo, sock=sock, ssl=context, **options(task)) as server:
             await server.serve_forever()
 
     asyncio.run(main())

@@ -10,15 +10,14 @@ from websockets.sync.server import ServerConnection
 from websockets.sync.server import serve as make_server
 
 from . import blocking
-
-OPTIONS = {"compression": None, "ping_interval": None, "max_size": None}
+from .websockets_options import options
 
 
 def measure(task: Task) -> dict[str, float]:
     context = task.client_context()
 
     def connect(task: Task) -> blocking.Link:
-        ws = open_connection(task.url, ssl=context, proxy=None, **OPTIONS)
+        ws = open_connection(task.url, ssl=context, proxy=None, **options(task))
         return blocking.Link(ws.send, ws.recv, ws.close)
 
     return blocking.measure(connect, task)
@@ -29,5 +28,5 @@ def serve(sock: socket.socket, task: Task) -> None:
         for message in ws:
             ws.send(message)
 
-    with make_server(echo, sock=sock, ssl=task.server_context(), **OPTIONS) as server:
+    with make_server(echo, sock=sock, ssl=task.server_context(), **options(task)) as server:
         server.serve_forever()

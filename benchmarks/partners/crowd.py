@@ -12,13 +12,15 @@ from task import HOST, Task, expect
 _MESSAGE = Task("", "client", "echo").message
 _REQUEST = wire.data_frame(_MESSAGE, masked=True)
 _REPLY = wire.data_frame(_MESSAGE, masked=False)
+_COMPRESSED, _ = wire.deflated_frames([_MESSAGE * 8], masked=True)
 
 
 class Crowd:
     """Connections that send messages in turn."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, deflate: bool = False) -> None:
         self._port = port
+        self._deflate = deflate  # agree on it, and send one compressed message first
         self._epoll = select.epoll()
         self._socks: dict[int, socket.socket] = {}
         # Those without a message on its way; the one that waits longest is the next to send.
@@ -29,10 +31,14 @@ class Crowd:
         while len(self._socks) < count:
             sock = socket.create_connection((HOST, self._port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.sendall(wire.REQUEST)
+            sock.sendall(wire.DEFLATE_REQUEST if self._deflate else wire.REQUEST)
             wire.read_response(sock)
-            sock.sendall(_REQUEST)
-            expect(sock.recv(len(_REPLY), socket.MSG_WAITALL), _REPLY)
+            if self._deflate:
+                sock.sendall(_COMPRESSED)
+                expect(sock.recv(1), _COMPRESSED[:1])
+            else:
+                sock.sendall(_REQUEST)
+                expect(sock.recv(len(_REPLY), socket.MSG_WAITALL), _REPLY)
             sock.setblocking(False)
             self._socks[sock.fileno()] = sock
             self._epoll.register(sock, select.EPOLLIN)

@@ -74,7 +74,7 @@ def connect(task: Task) -> dict[str, float]:
 
 def idle(task: Task) -> dict[str, float]:
     """What the server needs for each of many connections that were used once."""
-    crowd = Crowd(task.port)
+    crowd = Crowd(task.port, task.deflate)
     crowd.grow_to(BATCH)
     time.sleep(SETTLE)
     before = footprint(task.pid)

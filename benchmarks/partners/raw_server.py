@@ -6,7 +6,7 @@ import contextlib
 import socket
 
 from task import Task
-from wire import accept_client, data_frame
+from wire import accept_client, data_frame, deflated_frames, frame
 
 BUFFER = 2**18
 
@@ -19,20 +19,43 @@ def serve(listener: socket.socket, task: Task) -> None:
     if context is not None:
         sock = context.wrap_socket(sock, server_side=True)
     with sock, contextlib.suppress(ConnectionError):  # clients just go
-        accept_client(sock)
+        accept_client(sock, task.deflate)
         if task.op == "receive":
             stream(sock, task)
+        elif task.op == "round_trips":
+            echo(sock)
         else:
             sink(sock, task)
 
 
 def stream(sock: socket.socket, task: Task) -> None:
     """Send messages without end, once the client has said something."""
-    one = data_frame(task.message, masked=False)
-    many = one * max(1, BUFFER // len(one))
+    if task.deflate:
+        first, again = deflated_frames(task.messages, masked=False)
+        many = again * max(1, BUFFER // len(again))
+    else:
+        one = first = data_frame(task.message, masked=False)
+        many = one * max(1, BUFFER // len(one))
     sock.recv(BUFFER)
+    sock.sendall(first)
     while True:
         sock.sendall(many)
+
+
+def echo(sock: socket.socket) -> None:
+    """Send the bytes of each frame back, as they are: also compressed ones, in their order."""
+    stream = sock.makefile("rb")
+    while True:
+        first, second = stream.read(2)
+        size = second & 0x7F
+        if size == 126:
+            size = int.from_bytes(stream.read(2), "big")
+        elif size == 127:
+            size = int.from_bytes(stream.read(8), "big")
+        key = stream.read(4)
+        mixed = int.from_bytes(stream.read(size), "big")
+        mask = int.from_bytes((key * (size // 4 + 1))[:size], "big")
+        sock.sendall(frame(first & 0x7F, (mixed ^ mask).to_bytes(size, "big"), masked=False))
 
 
 def sink(sock: socket.socket, task: Task) -> None:
