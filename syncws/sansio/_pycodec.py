@@ -12,7 +12,7 @@ from typing import Union
 
 from ..codes import Opcode
 from ..exceptions import MessageTooBig, ProtocolError
-from .frames import Frame, check_header, check_length, invalid_text
+from .frames import RSV1, Frame, check_header, check_length, decode_text
 
 Item = Union[str, bytes, Frame, ProtocolError]
 
@@ -65,8 +65,9 @@ class FrameDecoder:
         messages: how many items of the last batch are finished messages.
     """
 
-    def __init__(self, expect_mask: bool, max_size: int | None) -> None:
+    def __init__(self, expect_mask: bool, max_size: int | None, rsv1: bool = False) -> None:
         self._expect_mask = expect_mask
+        self._rsv1 = rsv1  # whether an extension uses that bit of a message's first frame
         self._max_size = max_size
         self._buffer = b""  # the beginning of a header, or of a short frame
         self._dead = False
@@ -75,6 +76,7 @@ class FrameDecoder:
         self._left = 0  # bytes of it yet to come
         self._opcode = 0
         self._fin = False
+        self._compressed = False  # it has RSV1, and nothing of it was passed on yet
         self._key: bytes | None = None  # rotated to where the next byte of payload is
 
     def feed(self, data: bytes) -> list[Item]:
@@ -112,7 +114,7 @@ class FrameDecoder:
         first = data[position]
         second = data[position + 1]
         if (first != 0x81 and first != 0x82) or (second >= 0x80) is not self._expect_mask:
-            problem = check_header(first, second, self._expect_mask)
+            problem = check_header(self._without_rsv1(first), second, self._expect_mask)
             if problem is not None:
                 raise ProtocolError(problem)
         header = 2
@@ -122,8 +124,7 @@ class FrameDecoder:
             if available < header:
                 return None
             size = _long_size(size, data[position + 2 : position + header])
-        opcode = first & 0x0F
-        if self._max_size is not None and size > self._max_size and opcode < 8:
+        if self._max_size is not None and size > self._max_size and self._is_measured(first):
             raise MessageTooBig(size, self._max_size)
         key = None
         if self._expect_mask:
@@ -141,11 +142,20 @@ class FrameDecoder:
             items.append(payload)
             self.messages += 1
         elif first == 0x81:
-            items.append(_decode_text(payload))
+            items.append(decode_text(payload))
             self.messages += 1
         else:
-            items.append(Frame(opcode, payload, first >= 0x80))
+            items.append(Frame(first & 0x0F, payload, first >= 0x80, first & RSV1 != 0))
         return start + size
+
+    def _without_rsv1(self, first: int) -> int:
+        """Clear the bit where an extension may set it: in the first frame of a message."""
+        return first & ~RSV1 if self._rsv1 and first & 0x0F in (1, 2) else first
+
+    def _is_measured(self, first: int) -> bool:
+        """Tell whether a limit holds for the frame: what is compressed is measured afterwards."""
+        opcode = first & 0x0F
+        return opcode < 8 and not first & RSV1 and not (self._rsv1 and opcode == _CONT)
 
     def _begin_frame(
         self,
@@ -161,6 +171,7 @@ class FrameDecoder:
         if opcode >= 8 or start == len(data):
             return None
         self._opcode, self._fin, self._key, self._left = opcode, first >= 0x80, key, size
+        self._compressed = first & RSV1 != 0
         return self._continue_frame(data, items, start)
 
     def _continue_frame(self, data: bytes, items: list[Item], start: int = 0) -> int:
@@ -174,8 +185,9 @@ class FrameDecoder:
             payload = apply_mask(payload, key)
             turn = taken % 4
             self._key = key[turn:] + key[:turn]
-        items.append(Frame(self._opcode, payload, self._fin and end, end=end))
+        items.append(Frame(self._opcode, payload, self._fin and end, self._compressed, end))
         self._opcode = _CONT
+        self._compressed = False
         return start + taken
 
 
@@ -186,11 +198,3 @@ def _long_size(marker: int, encoded: bytes) -> int:
     if problem is not None:
         raise ProtocolError(problem)
     return size
-
-
-def _decode_text(payload: bytes) -> str:
-    """Decode a whole text message."""
-    try:
-        return payload.decode()
-    except UnicodeDecodeError as exc:
-        raise invalid_text(exc) from None

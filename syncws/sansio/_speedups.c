@@ -27,6 +27,9 @@
 #define FIN 0x80
 #define RSV1 0x40
 #define MASKED 0x80
+#define CONT 0x0
+#define TEXT 0x1
+#define BINARY 0x2
 #define FINAL_TEXT 0x81
 #define FINAL_BINARY 0x82
 #define IS_CONTROL 0x08
@@ -50,11 +53,13 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     char expect_mask;
+    char rsv1; /* an extension uses that bit */
     char limited;
     char dead;
     char busy;
     /* The data frame whose payload is still arriving: */
     char fin;
+    char compressed; /* it has RSV1, and nothing of it was passed on yet */
     unsigned char opcode;
     unsigned char key[KEY_SIZE]; /* rotated to where the next byte of payload is */
     uint64_t left;               /* bytes of it yet to come */
@@ -147,8 +152,8 @@ static int
 read_header(Decoder *self, State *state, PyObject *items, const unsigned char *data,
             Py_ssize_t available, Header *header)
 {
-    unsigned char first, second;
-    int result, marker, i;
+    unsigned char first, second, plain;
+    int result, marker, i, compressed;
 
     if (available < 2) {
         return WAIT;
@@ -156,9 +161,11 @@ read_header(Decoder *self, State *state, PyObject *items, const unsigned char *d
     /* Read once: what is checked is what is used, even if the buffer changes meanwhile. */
     header->first = first = data[0];
     second = data[1];
-    if ((first != FINAL_TEXT && first != FINAL_BINARY)
+    compressed = self->rsv1 && (first & RSV1) && ((first & OPCODE) == TEXT || (first & OPCODE) == BINARY);
+    plain = compressed ? first & ~RSV1 : first;
+    if ((plain != FINAL_TEXT && plain != FINAL_BINARY)
         || ((second & MASKED) != 0) != self->expect_mask) {
-        result = judge(state, items, PyObject_CallFunction(state->check_header, "iiO", first, second,
+        result = judge(state, items, PyObject_CallFunction(state->check_header, "iiO", plain, second,
                                                     self->expect_mask ? Py_True : Py_False));
         if (result != READY) {
             return result;
@@ -184,7 +191,9 @@ read_header(Decoder *self, State *state, PyObject *items, const unsigned char *d
             }
         }
     }
-    if (self->limited && (int64_t)header->size > self->max_size && !(first & IS_CONTROL)) {
+    /* What is compressed is measured when it no longer is. */
+    if (self->limited && (int64_t)header->size > self->max_size && !(first & IS_CONTROL) && !compressed
+        && !(self->rsv1 && (first & OPCODE) == CONT)) {
         return break_rule(items, PyObject_CallFunction(state->message_too_big, "KL",
                                                 (unsigned long long)header->size,
                                                 (long long)self->max_size));
@@ -262,18 +271,21 @@ text_is_broken(State *state, PyObject *items)
 }
 
 static int
-append_frame(State *state, PyObject *items, int opcode, PyObject *payload, int fin, int end)
+append_frame(State *state, PyObject *items, int opcode, PyObject *payload, int fin, int rsv1, int end)
 {
-    int result;
+    PyObject *parts, *frame = NULL;
 
     if (payload == NULL) {
         return ERROR;
     }
-    result = append(items, PyObject_CallFunction(state->frame, "iOOOO", opcode, payload,
-                                                 fin ? Py_True : Py_False, Py_False,
-                                                 end ? Py_True : Py_False));
-    Py_DECREF(payload);
-    return result;
+    /* tuple.__new__(Frame, parts), as Frame._make() does: its own __new__ is Python code. */
+    parts = Py_BuildValue("((iNOOO))", opcode, payload, fin ? Py_True : Py_False,
+                          rsv1 ? Py_True : Py_False, end ? Py_True : Py_False);
+    if (parts != NULL) {
+        frame = PyTuple_Type.tp_new((PyTypeObject *)state->frame, parts, NULL);
+        Py_DECREF(parts);
+    }
+    return append(items, frame);
 }
 
 /* A frame that has arrived whole. */
@@ -295,7 +307,7 @@ finish_frame(Decoder *self, State *state, PyObject *items, const Header *header,
     }
     return append_frame(state, items, header->first & OPCODE,
                         payload_bytes(payload, header->size, header->key),
-                        header->first & FIN, 1);
+                        header->first & FIN, header->first & RSV1, 1);
 }
 
 /* A data frame of which only the beginning has arrived: remember the rest. */
@@ -304,6 +316,7 @@ begin_frame(Decoder *self, const Header *header)
 {
     self->opcode = header->first & OPCODE;
     self->fin = (header->first & FIN) != 0;
+    self->compressed = (header->first & RSV1) != 0;
     self->left = header->size;
     if (header->key != NULL) {
         memcpy(self->key, header->key, KEY_SIZE);
@@ -317,7 +330,7 @@ continue_frame(Decoder *self, State *state, PyObject *items, const unsigned char
 {
     unsigned char key[KEY_SIZE];
     int end = self->left <= (uint64_t)available;
-    int opcode = self->opcode, i;
+    int opcode = self->opcode, compressed = self->compressed, i;
     Py_ssize_t size = end ? (Py_ssize_t)self->left : available;
 
     memcpy(key, self->key, KEY_SIZE);
@@ -325,11 +338,12 @@ continue_frame(Decoder *self, State *state, PyObject *items, const unsigned char
         self->key[i] = key[(i + size) % KEY_SIZE];
     }
     self->left -= size;
-    self->opcode = 0; /* pieces after the first look like continuations */
+    self->opcode = CONT; /* pieces after the first look like continuations */
+    self->compressed = 0;
     *taken = size;
     return append_frame(state, items, opcode,
                         payload_bytes(data, size, self->expect_mask ? key : NULL),
-                        self->fin && end, end);
+                        self->fin && end, compressed, end);
 }
 
 /* ---------------------------------------------------------------- FrameDecoder */
@@ -447,13 +461,14 @@ decoder_feed(PyObject *object, PyObject *data)
 static PyObject *
 decoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"expect_mask", "max_size", NULL};
-    int expect_mask, overflow = 0;
+    static char *names[] = {"expect_mask", "max_size", "rsv1", NULL};
+    int expect_mask, rsv1 = 0, overflow = 0;
     PyObject *max_size;
     long long limit = 0;
     Decoder *self;
 
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "pO:FrameDecoder", names, &expect_mask, &max_size)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "pO|p:FrameDecoder", names, &expect_mask, &max_size,
+                                     &rsv1)) {
         return NULL;
     }
     if (max_size != Py_None) {
@@ -465,6 +480,7 @@ decoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     self = (Decoder *)type->tp_alloc(type, 0); /* zeroed */
     if (self != NULL) {
         self->expect_mask = (char)expect_mask;
+        self->rsv1 = (char)rsv1;
         self->limited = max_size != Py_None && overflow <= 0; /* no length is over 2**63 - 1 */
         self->max_size = limit;
     }
@@ -497,7 +513,7 @@ static PyType_Slot decoder_slots[] = {
     {Py_tp_dealloc, decoder_dealloc},
     {Py_tp_methods, decoder_methods},
     {Py_tp_members, decoder_members},
-    {Py_tp_doc, PyDoc_STR("FrameDecoder(expect_mask, max_size)\n--\n\n"
+    {Py_tp_doc, PyDoc_STR("FrameDecoder(expect_mask, max_size, rsv1=False)\n--\n\n"
                           "Decodes the peer's byte stream, cut anywhere, into items.")},
     {0, NULL},
 };

@@ -14,6 +14,8 @@ from ..exceptions import Close, ProtocolError
 # RFC 6455 section 5.5: "All control frames MUST have a payload length of 125 bytes or less".
 MAX_CONTROL_PAYLOAD = 125
 MAX_REASON = MAX_CONTROL_PAYLOAD - 2
+# The bit of a header's first byte that marks a compressed message (RFC 7692 section 6).
+RSV1 = 0x40
 
 _NO_STATUS = Close(CloseCode.NO_STATUS_RCVD.value)
 
@@ -23,8 +25,8 @@ class Frame(NamedTuple):
     A frame, or a piece of a data frame whose payload is still arriving.
 
     A long data frame comes out of the decoder in pieces. Each looks like a fragment: the first
-    carries the opcode, later ones CONT, and only the last piece may have ``fin``; ``end`` tells
-    where the frame itself ended.
+    carries the opcode and ``rsv1``, later ones CONT, and only the last piece may have ``fin``;
+    ``end`` tells where the frame itself ended.
     """
 
     opcode: int
@@ -120,3 +122,16 @@ def invalid_text(exc: UnicodeDecodeError) -> ProtocolError:
     return ProtocolError(
         f"text is not UTF-8: {exc.reason} at byte {exc.start}", CloseCode.INVALID_DATA.value
     )
+
+
+def decode_text(payload: bytes) -> str:
+    """
+    Decode a whole text message.
+
+    Raises:
+        ProtocolError: 1007, it is not UTF-8.
+    """
+    try:
+        return payload.decode()
+    except UnicodeDecodeError as exc:
+        raise invalid_text(exc) from None

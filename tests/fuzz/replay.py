@@ -4,7 +4,7 @@ What a fuzz input means, and what every codec must make of it.
 The harness (fuzz_decoder.c), the generator of seeds and the tests all read inputs alike:
 
     octet 0      bit 0: whether masked frames are expected; bits 1 to 3: index into LIMITS;
-                 bit 4: whether the stream is packed
+                 bit 4: whether the stream is packed; bit 5: whether RSV1 is allowed
     octet 1      its low 5 bits say how many octets of cuts follow
     the cuts     sizes of the pieces, used in turn over and over; one above LONG_CUT is in KiB
     the rest     the stream: frames from the peer
@@ -27,6 +27,7 @@ LIMITS = (None, 0, 1, 126, 1000, 65536, 2**63, 2**64)
 
 EXPECT_MASK = 0x01
 PACKED = 0x10
+RSV1 = 0x20
 CUTS = 0x1F
 LONG_CUT = 0xEF
 KIB = 1024
@@ -42,6 +43,7 @@ class Case(NamedTuple):
 
     expect_mask: bool
     max_size: int | None
+    rsv1: bool
     pieces: list[bytes]
 
 
@@ -55,7 +57,8 @@ def parse(data: bytes) -> Case:
     cuts, stream = data[2 : 2 + count], data[2 + count :]
     if flags & PACKED:
         stream = unpack(stream)
-    return Case(bool(flags & EXPECT_MASK), LIMITS[flags >> 1 & 7], cut(stream[:MAX_STREAM], cuts))
+    pieces = cut(stream[:MAX_STREAM], cuts)
+    return Case(bool(flags & EXPECT_MASK), LIMITS[flags >> 1 & 7], bool(flags & RSV1), pieces)
 
 
 def unpack(packed: bytes) -> bytes:
@@ -112,7 +115,7 @@ def _short(value) -> str:
 
 def decode(codec, case: Case, lend=call):
     """Return (items, count of messages) for each piece."""
-    decoder = codec.FrameDecoder(case.expect_mask, case.max_size)
+    decoder = codec.FrameDecoder(case.expect_mask, case.max_size, case.rsv1)
     return [(lend(decoder.feed, piece), decoder.messages) for piece in case.pieces]
 
 
@@ -150,8 +153,8 @@ def joined(batches):
     """
     Put the pieces of frames together again.
 
-    Returns [opcode, payload, fin] for each frame that has begun, and then perhaps an error's words
-    and code.
+    Returns [opcode, payload, fin, rsv1] for each frame that has begun, and then perhaps an error's
+    words and code.
     """
     whole_frames = []
     inside = False
@@ -160,16 +163,16 @@ def joined(batches):
             if isinstance(item, ProtocolError):
                 whole_frames.append([str(item), item.code])
             elif isinstance(item, str):
-                whole_frames.append([1, item.encode(), True])
+                whole_frames.append([1, item.encode(), True, False])
             elif isinstance(item, bytes):
-                whole_frames.append([2, item, True])
+                whole_frames.append([2, item, True, False])
             elif inside and item.opcode == 0:
                 whole_frames[-1][1] += item.payload
                 whole_frames[-1][2] = item.fin
             elif inside:
                 raise Difference(f"{item!r} in the middle of a frame")
             else:
-                whole_frames.append([item.opcode, item.payload, item.fin])
+                whole_frames.append([item.opcode, item.payload, item.fin, item.rsv1])
             inside = isinstance(item, Frame) and not item.end
     return whole_frames
 

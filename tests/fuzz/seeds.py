@@ -10,7 +10,7 @@ import sys
 from itertools import product
 from pathlib import Path
 
-from replay import EXPECT_MASK, KIB, LIMITS, LONG_CUT, PACKED
+from replay import EXPECT_MASK, KIB, LIMITS, LONG_CUT, PACKED, RSV1
 
 KEY = b"\x01\x02\x03\x04"  # turns letters into letters
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -113,6 +113,22 @@ def limited(key: bytes | None) -> dict[str, tuple[int | None, bytes]]:
     return result
 
 
+def compressed(key: bytes | None) -> dict[str, tuple[int | None, bytes]]:
+    """Name (max_size, stream) of what RSV1 may mark, and what it may not."""
+    start = frame(TEXT, b"begins", key, fin=False, rsv=4)
+    result = {
+        "rsv1-whole": (None, frame(TEXT, b"a", key, rsv=4) + frame(BINARY, b"b", key)),
+        "rsv1-fragments": (126, start + frame(PING, b"p", key) + frame(CONT, b"x" * 126, key)),
+        "rsv1-over": (1, frame(BINARY, b"x" * 126, key, rsv=4) + frame(BINARY, b"xx", key)),
+        "rsv1-long": (0, header(0xC2, 127, 2**40, key) + b"x" * 40),
+    }
+    for opcode in (CONT, CLOSE, PING, PONG, 3, 11):
+        result[f"rsv1-opcode-{opcode}"] = (None, start + frame(opcode, b"b", key, rsv=4))
+    for rsv in (5, 6, 7):
+        result[f"rsv1-rsv-{rsv}"] = (None, frame(BINARY, b"b", key, rsv=rsv))
+    return result
+
+
 def packed(key: bytes | None) -> dict[str, bytes]:
     """Long frames, packed."""
 
@@ -159,6 +175,10 @@ def seeds() -> dict[str, bytes]:
                 result[f"seed-{name}-{role}-{cuts}"] = write_input(stream, key, CUTS[cuts])
         for name, (limit, stream) in limited(key).items():
             result[f"seed-{name}-{role}"] = write_input(stream, key, CUTS["ragged"], limit)
+        for name, (limit, stream) in compressed(key).items():
+            for cuts in ("whole", "bytes"):
+                data = write_input(stream, key, CUTS[cuts], limit, RSV1)
+                result[f"seed-{name}-{role}-{cuts}"] = data
         for name, stream in packed(key).items():
             for cuts in ("whole", "kib"):
                 data = write_input(stream, key, CUTS[cuts], flags=PACKED)

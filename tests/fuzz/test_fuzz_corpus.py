@@ -87,8 +87,8 @@ class OtherBytes(_pycodec.FrameDecoder):
 
 
 class ForgetsTheLimit(_pycodec.FrameDecoder):
-    def __init__(self, expect_mask, max_size):
-        super().__init__(expect_mask, None)
+    def __init__(self, expect_mask, max_size, rsv1):
+        super().__init__(expect_mask, None, rsv1)
 
 
 def without_mask(opcode, payload, mask_key, fin=True, rsv1=False):

@@ -327,6 +327,62 @@ class TestCodec:
         ]
 
     @pytest.mark.parametrize("key", DIRECTIONS)
+    @pytest.mark.parametrize("opcode", [wire.TEXT, wire.BINARY])
+    def test_decoder_marks_compressed_messages(self, codec, opcode, key):
+        """With an extension RSV1 comes out of it, with the first piece of a message only."""
+        whole = wire.frame(opcode, b"abc", rsv=4, key=key)
+        fragments = wire.frame(opcode, b"a", fin=False, rsv=4, key=key) + wire.frame(
+            0, b"b", key=key
+        )
+        plain = wire.frame(opcode, b"abc", key=key)
+        start = len(plain) - 1
+
+        decoder = codec.FrameDecoder(key is not None, 100, True)
+        together = decoder.feed(whole + fragments + plain)
+        pieces = decoder.feed(whole[:start]) + decoder.feed(whole[start:])
+
+        message = "abc" if opcode == wire.TEXT else b"abc"
+        assert together == [
+            Frame(opcode, b"abc", True, True),
+            Frame(opcode, b"a", False, True),
+            Frame(0, b"b", True, False),
+            message,
+        ]
+        assert pieces == [Frame(opcode, b"ab", False, True, False), Frame(0, b"c")]
+
+    @pytest.mark.parametrize("key", DIRECTIONS)
+    @pytest.mark.parametrize("opcode", [wire.CONT, *wire.CONTROL_OPCODES, 3, 11])
+    @pytest.mark.parametrize("rsv", [1, 2, 3, 4, 5])
+    def test_decoder_lets_an_extension_mark_nothing_else(self, codec, opcode, rsv, key):
+        """RFC 7692 section 6: RSV1, and on the first frame of a data message only."""
+        decoder = codec.FrameDecoder(key is not None, None, True)
+
+        (error,) = decoder.feed(wire.frame(opcode, b"", rsv=rsv, key=key))
+
+        assert error.code == 1002
+
+    @pytest.mark.parametrize("key", DIRECTIONS)
+    @pytest.mark.parametrize("opcode", [wire.TEXT, wire.BINARY])
+    def test_decoder_refuses_other_bits_of_a_message(self, codec, opcode, key):
+        """Bits that nobody has agreed on are an error, also beside RSV1."""
+        for rsv in (1, 2, 3, 5, 6, 7):
+            decoder = codec.FrameDecoder(key is not None, None, True)
+            assert decoder.feed(wire.frame(opcode, b"", rsv=rsv, key=key))[0].code == 1002
+        decoder = codec.FrameDecoder(key is not None, None)
+        assert decoder.feed(wire.frame(opcode, b"", rsv=4, key=key))[0].code == 1002
+
+    @pytest.mark.parametrize("key", DIRECTIONS)
+    def test_decoder_does_not_measure_what_is_compressed(self, codec, key):
+        """How long it is shows afterwards; what is not compressed is measured as ever."""
+        decoder = codec.FrameDecoder(key is not None, 10, True)
+        compressed = wire.frame(1, bytes(11), fin=False, rsv=4, key=key)
+        compressed += wire.frame(0, bytes(11), key=key)
+
+        assert len(decoder.feed(compressed)) == 2
+        (error,) = decoder.feed(wire.frame(2, bytes(11), key=key))
+        assert type(error) is MessageTooBig
+
+    @pytest.mark.parametrize("key", DIRECTIONS)
     def test_decoder_passes_on_a_piece_behind_other_frames(self, codec, key):
         """The beginning of a frame comes out in the batch with what came before it."""
         data = written([(2, b"first", True), (2, b"second", True)], key)
