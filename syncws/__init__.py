@@ -26,7 +26,7 @@ from .exceptions import (
     TooManyRedirects,
     WebSocketException,
 )
-from .options import Options
+from .options import Deflate, Options
 from .sansio import SAME_ORIGIN, Headers, Request, Response
 from .server import ThreadingServer, serve
 from .stats import Stats
@@ -41,6 +41,7 @@ __all__ = [
     "ConnectionClosed",
     "ConnectionClosedError",
     "ConnectionClosedOK",
+    "Deflate",
     "Headers",
     "InheritedConnection",
     "InvalidHandshake",

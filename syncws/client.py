@@ -27,7 +27,7 @@ from .exceptions import (
     InvalidURI,
     TooManyRedirects,
 )
-from .options import Options, OptionsDict
+from .options import Deflate, Options, OptionsDict
 from .sansio import (
     Headers,
     HeadersLike,
@@ -59,6 +59,7 @@ class _Dialling:
     headers: Headers
     origin: str | None
     subprotocols: Sequence[str]
+    compression: Deflate | None
     ssl: ssl_module.SSLContext | None
     server_hostname: str | None
     unix_path: str | None
@@ -149,7 +150,7 @@ def connect(
         create_connection: a subclass of Connection, or a function with its arguments.
         **options: the fields of ``Options``: ``open_timeout``, ``ping_interval``, ``ping_timeout``,
             ``close_timeout``, ``send_timeout``, ``max_size``, ``max_fragments``, ``max_queue``,
-            ``max_queue_bytes``, ``fragment_size``.
+            ``max_queue_bytes``, ``fragment_size``, ``compression``.
 
     Raises:
         InvalidURI, ValueError, TypeError: an argument cannot be used.
@@ -169,6 +170,7 @@ def connect(
         _request_headers(user_agent_header, auth or uri.credentials, cookies, additional_headers),
         origin,
         subprotocols or (),
+        settings.deflate,
         ssl,
         server_hostname,
         unix_path,
@@ -210,6 +212,7 @@ def _handshake(
         os.urandom(16),
         origin=dialling.origin,
         subprotocols=dialling.subprotocols,
+        compression=dialling.compression,
         headers=dialling.headers,
     )
     reader = ResponseReader()

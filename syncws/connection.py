@@ -19,15 +19,15 @@ from types import TracebackType
 from typing import TypeVar
 
 from .addresses import address, address_text
-from .codes import CloseCode, Opcode, Role, State
+from .codes import CloseCode, Role, State
 from .deadline import ENDLESS, Deadline, wait
 from .engine import Engine
 from .exceptions import ConnectionClosedOK
 from .options import Options
-from .outgoing import DataLike, as_content, as_fragments
+from .outgoing import DataLike, as_content, as_fragments, as_whole
 from .pings import Waiter
 from .recvqueue import Message, QueueClosed
-from .sansio import Request, Response, validated_close
+from .sansio import Request, Response, agreed, validated_close
 from .stats import Stats
 from .transport import Transport
 
@@ -50,6 +50,7 @@ class Connection:
         role: ``Role.CLIENT`` or ``Role.SERVER``.
         request, response: the client's and the server's half of the opening handshake.
         subprotocol: the subprotocol agreed on, or ``None``.
+        extensions: what was agreed on besides, as the server said it: ``["permessage-deflate"]``.
         local_address, remote_address: as of ``socket.getsockname()`` and ``getpeername()``.
         logger: ``syncws.client`` or ``syncws.server``, unless another was given.
     """
@@ -67,11 +68,12 @@ class Connection:
         self.request = request
         self.response = response
         self.subprotocol = response.headers.get("Sec-WebSocket-Protocol")
+        self.extensions = response.headers.get_all("Sec-WebSocket-Extensions")
         self.logger = logger or logging.getLogger(f"syncws.{role.value}")
         self.local_address = address(transport.sock.getsockname)
         self.remote_address = address(transport.sock.getpeername)
         self._options = options
-        self._engine = Engine(transport, role, options, self.logger)
+        self._engine = Engine(transport, role, options, agreed(self.extensions), self.logger)
         # What recv() needs when messages wait, without a detour.
         self._queue = self._engine.queue
         self._messages = self._queue.messages
@@ -165,6 +167,7 @@ class Connection:
         message: DataLike | Iterable[DataLike],
         *,
         text: bool | None = None,
+        compress: bool | None = None,
         timeout: float | None = None,
     ) -> None:
         """
@@ -177,6 +180,8 @@ class Connection:
             message: what to send; an iterable yields all ``str`` or all bytes-like.
             text: ``True`` sends bytes-like as Text (it must be UTF-8), ``False`` sends ``str`` as
                 Binary.
+            compress: ``True`` compresses if the peer can do it, ``False`` does not; ``None`` does
+                from ``Deflate.threshold`` bytes on. What would not become smaller goes as it is.
             timeout: seconds; ``None`` means the option ``send_timeout``.
 
         Raises:
@@ -193,15 +198,16 @@ class Connection:
         deadline = self._send_deadline(timeout)
         if content is not None:
             opcode, payload = content
-            self._engine.sender.send(opcode, payload, deadline)
+            self._engine.sender.send(opcode, payload, deadline, compress)
         else:
-            self._engine.sender.send_fragments(as_fragments(message, text), deadline)
+            self._engine.sender.send_fragments(as_fragments(message, text), deadline, compress)
 
     def send_many(
         self,
         messages: Iterable[DataLike],
         *,
         text: bool | None = None,
+        compress: bool | None = None,
         timeout: float | None = None,
     ) -> None:
         """
@@ -215,8 +221,8 @@ class Connection:
             ConnectionClosed: the connection is closing or closed.
             TypeError: one of them is not a message; nothing was sent.
         """
-        contents = [_whole(message, text) for message in messages]
-        self._engine.sender.send_many(contents, self._send_deadline(timeout))
+        contents = [as_whole(message, text) for message in messages]
+        self._engine.sender.send_many(contents, self._send_deadline(timeout), compress)
 
     def _send_deadline(self, timeout: float | None) -> Deadline:
         limit = self._options.send_timeout if timeout is None else timeout
@@ -241,7 +247,7 @@ class Connection:
             ConcurrencyError: a Ping with this payload is in flight.
             ValueError: the payload is too long.
         """
-        data = os.urandom(4) if payload is None else _whole(payload, None)[1]
+        data = os.urandom(4) if payload is None else as_whole(payload, None)[1]
         deadline = Deadline(timeout)
         waiter = self._engine.ping(data)
         try:
@@ -262,7 +268,7 @@ class Connection:
             TimeoutError: the peer has not taken earlier Pings and Pongs of 64 KiB.
             ConnectionClosed, ConcurrencyError, ValueError: as ``ping``.
         """
-        return self._engine.ping(os.urandom(4) if payload is None else _whole(payload, None)[1])
+        return self._engine.ping(os.urandom(4) if payload is None else as_whole(payload, None)[1])
 
     def pong(self, payload: DataLike = b"") -> None:
         """
@@ -273,7 +279,7 @@ class Connection:
         Raises:
             TimeoutError, ConnectionClosed, ValueError: as ``ping_nowait``.
         """
-        self._engine.pong(_whole(payload, None)[1])
+        self._engine.pong(as_whole(payload, None)[1])
 
     # The end.
 
@@ -381,13 +387,6 @@ class Connection:
             f"<{type(self).__name__} {self.role.value} {self.state.value} "
             f"{address_text(self.remote_address)} queued={len(self._queue)}>"
         )
-
-
-def _whole(message: object, text: bool | None) -> tuple[Opcode, bytes]:
-    content = as_content(message, text)
-    if content is None:
-        raise TypeError(f"expected a str or bytes-like here, not {type(message).__name__}")
-    return content
 
 
 def _decoded(message: Message, decode: bool) -> Message:

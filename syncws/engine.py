@@ -34,7 +34,7 @@ from .options import Options
 from .pings import Pings, Waiter
 from .reader import Reader
 from .recvqueue import RecvQueue
-from .sansio import Action, Fact, Fragment, Input, Ping, Pong, Protocol
+from .sansio import Action, Agreement, Fact, Fragment, Input, Ping, Pong, Protocol
 from .sender import Sender
 from .transport import Transport
 from .writer import Writer
@@ -45,9 +45,7 @@ class Engine:
     The inside of a Connection. Thread-safe.
 
     Attributes:
-        queue: messages received.
-        reader: reads them.
-        sender: messages sent.
+        queue, reader, sender: messages received, who reads them, messages sent.
         pings: Pings in flight.
         closed: set when all is over: no thread, no file descriptor is left.
         cause: the error that ended the connection, if nobody asked for its end.
@@ -55,9 +53,14 @@ class Engine:
     """
 
     def __init__(
-        self, transport: Transport, role: Role, options: Options, logger: logging.Logger
+        self,
+        transport: Transport,
+        role: Role,
+        options: Options,
+        deflate: Agreement | None,
+        logger: logging.Logger,
     ) -> None:
-        self.protocol = Protocol(role, options.max_size, options.max_fragments)
+        self.protocol = Protocol(role, options.max_size, options.max_fragments, deflate)
         self.queue = RecvQueue(options.max_queue, options.max_queue_bytes)
         self.pings = Pings()
         self.closed = Latch()
@@ -79,10 +82,16 @@ class Engine:
         self._close_timer: Timer | None = None
         self._keepalive: Keepalive | None = None
         self._keepalive_payload = b""
-        self.sender = Sender(
+        self._deflate = deflate
+        self.sender = self._make_sender()
+
+    def _make_sender(self) -> Sender:
+        options, deflate = self._options, self._deflate
+        return Sender(
             self.protocol,
             self._writer,
             options.fragment_size,
+            deflate and deflate.deflater(self.protocol.role, options.deflate),
             self._check_open,
             self._write_failed,
             self._give_up_message,
@@ -242,7 +251,8 @@ class Engine:
             if self._debug:
                 self._log_received(facts)
             served = False
-            size = len(data)
+            self.reader.backlog = self.protocol.backlog
+            size = len(data) + self.protocol.inflated
             for fact in facts:
                 if isinstance(fact, list):
                     self.messages_received += len(fact)
@@ -254,6 +264,7 @@ class Engine:
         except Exception as exc:
             self._logger.exception("%s: a bug of syncws; please report it", self)
             self.cause = exc
+            self.reader.backlog = False
             self.abort()
             return False
         finally:
@@ -361,15 +372,7 @@ class Engine:
         self.reader.disown()
         self.pings = Pings()
         self._writer = Writer(self._transport)
-        self.sender = Sender(
-            self.protocol,
-            self._writer,
-            None,
-            self._check_open,
-            self._write_failed,
-            self._give_up_message,
-            None,
-        )
+        self.sender = self._make_sender()
         self.closed = Latch()
         self.closed.set()
         self._transport.disown()

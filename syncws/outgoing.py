@@ -12,7 +12,8 @@ from typing import Union
 
 from .codes import Opcode
 
-Part = tuple[int, Union[bytes, memoryview], bool]  # opcode, payload, fin: one frame's worth
+# Opcode (with the RSV1 bit if it is compressed), payload, fin: one frame's worth.
+Part = tuple[int, Union[bytes, memoryview], bool]
 DataLike = Union[str, bytes, bytearray, memoryview]
 _BYTES_LIKE = (bytes, bytearray, memoryview)
 
@@ -38,6 +39,19 @@ def as_content(message: object, text: bool | None) -> tuple[Opcode, bytes] | Non
             f"a message is a str, bytes-like or an iterable of them; got {type(message).__name__}"
         )
     return None
+
+
+def as_whole(message: object, text: bool | None) -> tuple[Opcode, bytes]:
+    """
+    Return the opcode and payload of a whole message.
+
+    Raises:
+        TypeError: it is none, or an iterable of fragments.
+    """
+    content = as_content(message, text)
+    if content is None:
+        raise TypeError(f"expected a str or bytes-like here, not {type(message).__name__}")
+    return content
 
 
 def as_fragments(fragments: Iterable[object], text: bool | None) -> Iterator[Part]:

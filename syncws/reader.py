@@ -38,6 +38,7 @@ class Reader:
 
     Attributes:
         wanted: set when the end is near: from then on somebody reads all the time.
+        backlog: set when ``received`` has more to tell of what it was told; it is asked with b"".
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Reader:
         name: str,
     ) -> None:
         self.wanted = False
+        self.backlog = False
         self._transport = transport
         self._queue = queue
         self._received = received
@@ -129,12 +131,12 @@ class Reader:
         """Read and pass it on; return False if the time is over. Needs the role."""
         transport = self._transport
         try:
-            if not transport.fill(deadline):  # Ctrl-C here costs nothing
+            if not (self.backlog or transport.fill(deadline)):  # Ctrl-C here costs nothing
                 return False
             try:
-                data = transport.take()
-                if data:
-                    self._served = self._received(data)
+                data = b"" if self.backlog else transport.take()
+                if data or self.backlog:
+                    self._served = self._received(data)  # type: ignore[arg-type]
                 elif data is not None:
                     self._end(None)
             except OSError:

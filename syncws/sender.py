@@ -11,12 +11,12 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Callable
 
-from .codes import Role
+from .codes import Opcode, Role
 from .deadline import Deadline, acquire
 from .exceptions import ConcurrencyError
 from .masking import mask_key
 from .outgoing import Part, split
-from .sansio import Protocol
+from .sansio import RSV1, Deflater, Protocol
 from .writer import Frame, Writer
 
 _LARGE = 16 * 1024  # bytes of payload that are not worth a copy
@@ -41,6 +41,7 @@ class Sender:
         protocol: Protocol,
         writer: Writer,
         fragment_size: int | None,
+        deflater: Deflater | None,
         admit: Callable[[], None],
         failed: Callable[[OSError], Exception],
         give_up: Callable[[], None],
@@ -52,6 +53,7 @@ class Sender:
         self._protocol = protocol
         self._writer = writer
         self._fragment_size = fragment_size
+        self._deflater = deflater
         self._admit = admit
         self._failed = failed
         self._give_up = give_up
@@ -62,7 +64,9 @@ class Sender:
         self._holder: int | None = None  # the thread that has it
         self._unfinished = False  # the peer has the beginning of a message and not its end
 
-    def send(self, opcode: int, payload: bytes, deadline: Deadline) -> None:
+    def send(
+        self, opcode: int, payload: bytes, deadline: Deadline, compress: bool | None = None
+    ) -> None:
         """
         Send one message, in fragments if it is long.
 
@@ -70,10 +74,14 @@ class Sender:
             TimeoutError: as Connection.send.
         """
         size = self._fragment_size
-        if size is not None and len(payload) > size:
+        deflater = self._deflater
+        if (size is not None and len(payload) > size) or (
+            deflater is not None and deflater.wanted(len(payload), compress)
+        ):
             with self._turn(deadline):
-                done = self._write(self._frames(split(opcode, payload, size)), deadline)
-                self.messages += 1
+                parts = split(*self._compressed(opcode, payload, compress), size)
+                done = self._write(self._frames(parts), deadline)
+                self._sent(1)
         else:  # the common case, without detours
             if not self._lock.acquire(False):
                 self._wait_turn(deadline)
@@ -98,7 +106,12 @@ class Sender:
         """How many bytes they had."""
         return self._data_bytes + self._control_bytes
 
-    def send_many(self, contents: Iterable[tuple[int, bytes]], deadline: Deadline) -> None:
+    def send_many(
+        self,
+        contents: Iterable[tuple[int, bytes]],
+        deadline: Deadline,
+        compress: bool | None = None,
+    ) -> None:
         """
         Send several messages in one write.
 
@@ -109,15 +122,18 @@ class Sender:
             frames: list[bytes] = []
             count = 0
             for opcode, payload in contents:
-                for frame in map(self._encode, split(opcode, payload, self._fragment_size)):
+                content = self._compressed(opcode, payload, compress)
+                for frame in map(self._encode, split(*content, self._fragment_size)):
                     frames += (frame,) if isinstance(frame, bytes) else frame
                 count += 1
             done = not frames or self._write([b"".join(frames)], deadline)
-            self.messages += count
+            self._sent(count)
         if not done:
             raise _late(deadline)
 
-    def send_fragments(self, parts: Iterable[Part], deadline: Deadline) -> None:
+    def send_fragments(
+        self, parts: Iterable[Part], deadline: Deadline, compress: bool | None = None
+    ) -> None:
         """
         Send one message whose parts are made by the user as we go.
 
@@ -126,11 +142,13 @@ class Sender:
         """
         with self._turn(deadline):
             begun = False
+            if self._deflater is not None and compress is not False:
+                parts = _compressed_parts(parts, self._deflater)
             for part in parts:
                 if not self._write(self._frames([part]), deadline):
                     raise _late(deadline)
                 begun = True
-            self.messages += begun
+            self._sent(begun)
 
     @contextlib.contextmanager
     def _turn(self, deadline: Deadline) -> Iterator[None]:
@@ -140,6 +158,8 @@ class Sender:
         try:
             self._holder = threading.get_ident()
             self._unfinished = False
+            if self._deflater is not None:
+                self._deflater.begin()
             yield
         except BaseException:
             # The peer would take what it has for the whole message.
@@ -149,6 +169,21 @@ class Sender:
         finally:
             self._holder = None
             self._lock.release()
+
+    def _compressed(self, opcode: int, payload: bytes, compress: bool | None) -> tuple[int, bytes]:
+        """Compress a message, if that is wanted and makes it smaller."""
+        deflater = self._deflater
+        if deflater is not None and deflater.wanted(len(payload), compress):
+            compressed = deflater.message(payload)
+            if compressed is not None:
+                return opcode | RSV1, compressed
+        return opcode, payload
+
+    def _sent(self, count: int) -> None:
+        """Note that so many messages went out."""
+        self.messages += count
+        if self._deflater is not None:
+            self._deflater.commit()
 
     def _wait_turn(self, deadline: Deadline) -> None:
         if self._holder == threading.get_ident():
@@ -191,7 +226,7 @@ class Sender:
         self._data_frames += 1
         self._data_bytes += size
         if self._log is not None:
-            self._log(opcode, bytes(payload))
+            self._log(opcode & ~RSV1, bytes(payload))
         return frame
 
     def note(self, opcode: int, payload: bytes, frame: bytes) -> None:
@@ -205,6 +240,13 @@ class Sender:
 def _no_key() -> bytes:
     """RFC 6455 section 5.1: "A server MUST NOT mask any frames"."""
     return b""
+
+
+def _compressed_parts(parts: Iterable[Part], deflater: Deflater) -> Iterator[Part]:
+    """Compress a message whose parts are made as we go; the first one's opcode says so."""
+    for opcode, payload, fin in parts:
+        marked = opcode if opcode == Opcode.CONT else opcode | RSV1
+        yield marked, deflater.part(bytes(payload), fin), fin
 
 
 def _late(deadline: Deadline) -> TimeoutError:

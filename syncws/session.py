@@ -170,7 +170,9 @@ class Session:
             if response is not None:
                 return response
         check_request(request, policy.origins)
-        response = build_response(request, policy.subprotocols, policy.select_subprotocol)
+        response = build_response(
+            request, policy.subprotocols, policy.select_subprotocol, policy.options.deflate
+        )
         if policy.process_response is not None:
             response = policy.process_response(request, response) or response
         return response

@@ -355,6 +355,7 @@ def test_request_is_that_of_the_rfc():
         "Connection",
         "Sec-WebSocket-Key",
         "Sec-WebSocket-Version",
+        "Sec-WebSocket-Extensions",
         "User-Agent",
     }
 
@@ -570,7 +571,7 @@ def test_bad_values(listener, options):
         {"ping_timeout": float("nan")},
         {"max_size": 1.5},
         {"max_sise": 1},
-        {"compression": "deflate"},
+        {"compression": "gzip"},
     ],
     ids=str,
 )
@@ -630,10 +631,22 @@ CHAT = b"Sec-WebSocket-Protocol: chat\r\n"
             "2 of them",
         ),
         (
-            {},
+            {"compression": None},
             lambda r: r[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
             NegotiationError,
             "offered none",
+        ),
+        (
+            {},
+            lambda r: r[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+            NegotiationError,
+            "server_max_window_bits is 15; we offered 12",
+        ),
+        (
+            {},
+            lambda r: r[:-2] + b"Sec-WebSocket-Extensions: x-other\r\n\r\n",
+            NegotiationError,
+            "the server chose extensions x-other",
         ),
         ({}, lambda r: r[:-2] + CHAT + b"\r\n", NegotiationError, "chat"),
         (

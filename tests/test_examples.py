@@ -225,6 +225,17 @@ def test_threads():
     assert run("threads.py") == ["3000 messages came back, in order"]
 
 
+def test_compression():
+    """What is agreed on; what gets smaller, and what goes as it is behind its header."""
+    lines = run("compression.py")
+
+    assert lines[0].startswith("agreed on: permessage-deflate;")
+    taken = dict(re.findall(r"^(.+): \d+ bytes took (\d+)$", "\n".join(lines), re.MULTILINE))
+    assert int(taken["the same again"]) < int(taken["JSON"]) < 1000
+    assert (taken["short"], taken["random"], taken["secret"]) == ("11", "1008", "3017")
+    assert int(taken["short, if you say so"]) < 17 + 6
+
+
 def test_health_check():
     """Health checks get 200 over HTTP, clients their echo."""
     with serving("health_check.py") as example:

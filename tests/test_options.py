@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from syncws.options import Options, OptionsDict
+from syncws.options import Deflate, Options, OptionsDict
 
 TIMES = ["open_timeout", "ping_interval", "ping_timeout", "close_timeout", "send_timeout"]
 LIMITS = ["max_size", "max_fragments", "max_queue", "max_queue_bytes", "fragment_size"]
@@ -26,7 +26,50 @@ def test_defaults_are_those_that_are_documented():
         "max_queue": 4096,
         "max_queue_bytes": 524288,
         "fragment_size": 1048576,
+        "compression": "deflate",
     }
+    assert Options().deflate == Deflate()
+    assert dataclasses.asdict(Deflate()) == {
+        "server_no_context_takeover": False,
+        "client_no_context_takeover": False,
+        "server_max_window_bits": 12,
+        "client_max_window_bits": 12,
+        "level": 6,
+        "memory_level": 5,
+        "threshold": 256,
+    }
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"server_max_window_bits": 7},
+        {"client_max_window_bits": 16},
+        {"level": -1},
+        {"level": 10},
+        {"memory_level": 0},
+        {"memory_level": 10},
+        {"threshold": -1},
+    ],
+)
+def test_settings_of_compression_that_cannot_work(settings):
+    """They are refused by name, with the range."""
+    ((name, value),) = settings.items()
+
+    with pytest.raises(ValueError, match=f"{name}={value}; expected"):
+        Deflate(**settings)
+    for wrong in (None, 9.0, "9", True):
+        with pytest.raises(TypeError, match=f"{name}={wrong!r}"):
+            Deflate(**{name: wrong})
+
+
+@pytest.mark.parametrize("value", ["gzip", "", True, 9, Deflate])
+def test_compression_is_deflate_or_none(value):
+    """Nothing else is known."""
+    with pytest.raises(TypeError, match="compression="):
+        Options(compression=value)
+    assert Options(compression=None).deflate is None
+    assert Options(compression=Deflate(level=1)).deflate == Deflate(level=1)
 
 
 def test_defaults_admit_the_fragments_of_autobahn():
@@ -39,7 +82,7 @@ def test_keyword_arguments_are_the_fields():
     fields = {field.name for field in dataclasses.fields(Options)}
 
     assert set(OptionsDict.__annotations__) == fields
-    assert fields == {*TIMES, *LIMITS}
+    assert fields == {*TIMES, *LIMITS, "compression"}
 
 
 def test_options_cannot_be_changed():

@@ -23,6 +23,7 @@ PUBLIC = [
     "ConnectionClosed",
     "ConnectionClosedError",
     "ConnectionClosedOK",
+    "Deflate",
     "Headers",
     "InheritedConnection",
     "InvalidHandshake",

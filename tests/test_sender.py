@@ -37,11 +37,12 @@ class Bench:
         self.logged = []
         self.frame_made = lambda: None
 
-    def sender(self, fragment_size=None):
+    def sender(self, fragment_size=None, deflater=None):
         return Sender(
             Protocol(self.role),
             self.writer,
             fragment_size,
+            deflater,
             self._admit,
             self._failed,
             self._give_up,

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from .assembler import Fragment
 from .closing import Action, Input, Phase, render_table
-from .frames import MAX_CONTROL_PAYLOAD
+from .deflate import Agreement, Deflater, agreed
+from .frames import MAX_CONTROL_PAYLOAD, RSV1
 from .handshake import (
     SAME_ORIGIN,
     Origins,
@@ -25,8 +26,11 @@ from .protocol import Fact, Ping, Pong, Protocol, validated_close
 
 __all__ = [
     "MAX_CONTROL_PAYLOAD",
+    "RSV1",
     "SAME_ORIGIN",
     "Action",
+    "Agreement",
+    "Deflater",
     "Fact",
     "Fragment",
     "Headers",
@@ -42,6 +46,7 @@ __all__ = [
     "Response",
     "ResponseReader",
     "SelectSubprotocol",
+    "agreed",
     "build_request",
     "build_response",
     "check_request",

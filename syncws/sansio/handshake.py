@@ -22,12 +22,15 @@ from ..exceptions import (
     InvalidUpgrade,
     NegotiationError,
 )
+from ..options import Deflate
+from .deflate import answer_offers, check_answer, make_offer
 from .headers import Headers, is_token, parse_token_list
 from .http11 import Request, Response
 
 # RFC 6455 section 1.3.
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 VERSION = "13"
+_EXTENSIONS = "Sec-WebSocket-Extensions"
 
 # Fields that carry the handshake itself: whoever sets them by hand breaks it.
 _RESERVED = frozenset(
@@ -73,6 +76,7 @@ def build_request(
     *,
     origin: str | None = None,
     subprotocols: Sequence[str] = (),
+    compression: Deflate | None = None,
     headers: Headers | None = None,
 ) -> Request:
     """
@@ -82,6 +86,7 @@ def build_request(
         host: the Host header: a name, with the port unless it is the scheme's own.
         path: the request target.
         nonce: 16 random bytes.
+        compression: what to offer.
         headers: further fields; a Host or Origin among them replaces ours.
 
     Raises:
@@ -97,6 +102,8 @@ def build_request(
         fields.add("Origin", origin)
     if subprotocols:
         fields.add("Sec-WebSocket-Protocol", ", ".join(checked_subprotocols(subprotocols)))
+    if compression is not None:
+        fields.add(_EXTENSIONS, make_offer(compression))
     for name, value in headers.items() if headers is not None else ():
         if name.lower() in _RESERVED:
             raise ValueError(f"the {name} header is set by the opening handshake itself")
@@ -122,9 +129,7 @@ def check_response(request: Request, response: Response) -> str | None:
     expected = accept_key(request.headers["Sec-WebSocket-Key"])
     if _single(response.headers, "Sec-WebSocket-Accept") != expected:
         raise InvalidHeader("Sec-WebSocket-Accept", f"does not answer our key; expected {expected}")
-    extensions = response.headers.get("Sec-WebSocket-Extensions")
-    if extensions is not None:
-        raise NegotiationError(f"the server chose extensions {extensions!r}; we offered none")
+    check_answer(request.headers.get_all(_EXTENSIONS), response.headers.get_all(_EXTENSIONS))
     chosen = response.headers.get_all("Sec-WebSocket-Protocol")
     if not chosen:
         return None
@@ -170,6 +175,7 @@ def build_response(
     request: Request,
     subprotocols: Sequence[str] = (),
     select_subprotocol: SelectSubprotocol | None = None,
+    compression: Deflate | None = None,
 ) -> Response:
     """
     Accept a request that passed check_request (RFC 6455 section 4.2.2).
@@ -177,7 +183,7 @@ def build_response(
     The subprotocol is the first of ours that the client offers, or what the function selects.
 
     Raises:
-        InvalidHeader: the client's offer of subprotocols cannot be read.
+        InvalidHeader: the client's offer of subprotocols or extensions cannot be read.
     """
     headers = Headers([("Upgrade", "websocket"), ("Connection", "Upgrade")])
     headers.add("Sec-WebSocket-Accept", accept_key(request.headers["Sec-WebSocket-Key"]))
@@ -193,6 +199,13 @@ def build_response(
             raise ValueError(f"select_subprotocol returned {chosen!r}, not one of {offered}")
     if chosen is not None:
         headers.add("Sec-WebSocket-Protocol", chosen)
+    if compression is not None:
+        try:
+            answer = answer_offers(compression, request.headers.get_all(_EXTENSIONS))
+        except ValueError as exc:
+            raise InvalidHeader(_EXTENSIONS, str(exc)) from None
+        if answer is not None:
+            headers.add(_EXTENSIONS, answer)
     return Response(101, headers)
 
 

@@ -6,6 +6,7 @@ Every parser here is linear in its input: no backtracking.
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Union
@@ -13,6 +14,9 @@ from typing import Union
 _TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
 # What would end a header line, or end it for somebody: these never go out and never come in.
 _FORBIDDEN = frozenset(map(chr, range(32))) - {"\t"} | {"\x7f"}
+
+# A name and its parameters, each with a value or without (RFC 6455 section 9.1).
+Extension = tuple[str, "list[tuple[str, str | None]]"]
 
 HeadersLike = Union["Headers", Mapping[str, str], Iterable["tuple[str, str]"]]
 
@@ -142,3 +146,55 @@ def parse_token_list(values: Iterable[str]) -> list[str]:
             if token:
                 tokens.append(token)
     return tokens
+
+
+def parse_extensions(values: Iterable[str]) -> list[Extension]:
+    """
+    Read Sec-WebSocket-Extensions (RFC 6455 section 9.1), several of them as if they were one.
+
+    Raises:
+        ValueError: it does not follow the grammar.
+    """
+    extensions = []
+    for element in _split(",".join(values), ","):
+        if not element.strip(" \t"):
+            continue  # RFC 9110 section 5.6.1
+        name, *parameters = [part.strip(" \t") for part in _split(element, ";")]
+        if not is_token(name):
+            raise ValueError(f"extension {name[:60]!r} is not a token")
+        extensions.append((name, [_parameter(part) for part in parameters]))
+    return extensions
+
+
+def _parameter(text: str) -> tuple[str, str | None]:
+    name, equals, value = text.partition("=")
+    name = name.rstrip(" \t")
+    value = value.lstrip(" \t")
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = _ESCAPED.sub(r"\1", value[1:-1])
+    # "the value after quoted-string unescaping MUST conform to the 'token' ABNF"
+    if not is_token(name) or (equals and not is_token(value)):
+        raise ValueError(f"extension parameter {text[:60]!r} is not name or name=value")
+    return name, value if equals else None
+
+
+_ESCAPED = re.compile(r"\\(.)")
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """Split where the separator is not quoted."""
+    parts = []
+    start = 0
+    quoted = escaped = False
+    for at, char in enumerate(text):
+        if escaped:
+            escaped = False
+        elif quoted:
+            quoted = char != '"'
+            escaped = char == "\\"
+        elif char == '"':
+            quoted = True
+        elif char == separator:
+            parts.append(text[start:at])
+            start = at + 1
+    return [*parts, text[start:]]

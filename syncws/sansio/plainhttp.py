@@ -43,7 +43,30 @@ def read_switching(data: bytes) -> tuple[Fields, bytes] | None:
 
 def _fields(lines: bytes) -> Fields:
     split = [line.partition(":") for line in lines.decode("ascii").split("\r\n")[1:]]
-    return [(name, value.strip(" \t")) for name, _, value in split]
+    stripped = [(name, value.strip(" \t")) for name, _, value in split]
+    return [(_COMMON.get(name, name), _COMMON.get(value, value)) for name, value in stripped]
+
+
+# What nearly all say is kept once, not once for each connection.
+_COMMON = {
+    text: text
+    for text in (
+        "Host",
+        "Upgrade",
+        "websocket",
+        "Connection",
+        "Origin",
+        "User-Agent",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Version",
+        "13",
+        "Sec-WebSocket-Accept",
+        "Sec-WebSocket-Extensions",
+        "Sec-WebSocket-Protocol",
+        "Date",
+        "Server",
+    )
+}
 
 
 def _bodiless(names: list[str]) -> bool:

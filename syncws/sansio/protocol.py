@@ -8,6 +8,8 @@ its end (``step``, ``rcvd``, ``sent``) belongs to whoever holds the caller's one
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import NamedTuple, Union
 
 from ..codes import CloseCode, Opcode, Role, State, may_be_sent
@@ -15,7 +17,15 @@ from ..exceptions import Close, ProtocolError
 from .assembler import Assembler, Fragment
 from .closing import Action, Closing, Input, Phase
 from .codec import FrameDecoder, Item, encode_frame, encode_header
-from .frames import MAX_CONTROL_PAYLOAD, MAX_REASON, Frame, close_payload, parse_close
+from .deflate import STEP, Agreement
+from .frames import (
+    MAX_CONTROL_PAYLOAD,
+    MAX_REASON,
+    Frame,
+    close_payload,
+    decode_text,
+    parse_close,
+)
 
 
 class Ping(NamedTuple):
@@ -29,6 +39,8 @@ class Pong(NamedTuple):
 
     payload: bytes
 
+
+_BINARY, _CLOSE = int(Opcode.BINARY), int(Opcode.CLOSE)
 
 Message = Union[str, bytes]
 # Finished messages come in runs, so that thousands of small ones cost little more than one.
@@ -44,11 +56,17 @@ class Protocol:
         rcvd: the Close frame received, or ``None``.
         sent: the Close frame sent, or ``None``.
         frames_received: frames that arrived whole.
+        inflated: bytes that came out of compressed messages in the last ``receive``.
+        backlog: whether it has more to tell; then ask with ``receive(b"")`` before reading on.
         is_open: whether frames may be sent: no Close was sent or received.
     """
 
     def __init__(
-        self, role: Role, max_size: int | None = None, max_fragments: int | None = None
+        self,
+        role: Role,
+        max_size: int | None = None,
+        max_fragments: int | None = None,
+        deflate: Agreement | None = None,
     ) -> None:
         self.role = role
         self.rcvd: Close | None = None
@@ -57,7 +75,11 @@ class Protocol:
         self.is_open = True
         self._closing = Closing(role)
         # RFC 6455 section 5.1: clients mask every frame, servers none.
-        self._decoder = FrameDecoder(role is Role.SERVER, max_size)
+        self._decoder = FrameDecoder(role is Role.SERVER, max_size, deflate is not None)
+        self._inflater = None if deflate is None else deflate.inflater(role, max_size)
+        self._stream: Iterator[Item] = iter(())  # what is yet to be inflated
+        self.inflated = 0
+        self.backlog = False
         self._assembler = Assembler(max_size, max_fragments)
         self._ended = False
 
@@ -73,11 +95,14 @@ class Protocol:
         """
         if self._ended:
             return []
+        self.inflated = 0
         items = self._decoder.feed(data)
         messages = self._decoder.messages
-        if messages == len(items) and messages and not self._assembler.active:
+        if messages == len(items) and messages and not (self._assembler.active or self.backlog):
             self.frames_received += messages
             return [items]  # type: ignore[list-item]
+        if self._inflater is not None:
+            items, messages = self._some_of(items)
         facts: list[Fact] = []
         for item in _with_runs(items, messages):
             try:
@@ -87,8 +112,45 @@ class Protocol:
             facts.append(fact)
             if isinstance(fact, (Close, ProtocolError)):
                 self._ended = True
+                self.backlog = False
                 break
         return facts
+
+    def _some_of(self, items: list[Item]) -> tuple[list[Item], int]:
+        """Inflate items, as many as may be held at once; tell how many are finished messages."""
+        stream = itertools.chain(self._stream, self._inflate(items))
+        inflated: list[Item] = []
+        messages = 0
+        for item in stream:
+            inflated.append(item)
+            messages += isinstance(item, (str, bytes))
+            if isinstance(item, ProtocolError):
+                break  # nothing that comes behind it is looked at
+            if self.inflated >= STEP:
+                self._stream, self.backlog = stream, True
+                return inflated, messages
+        self._stream, self.backlog = iter(()), False
+        return inflated, messages
+
+    def _inflate(self, items: list[Item]) -> Iterator[Item]:
+        """Yield items with compressed frames inflated; the first error is the last item."""
+        assert self._inflater is not None
+        for item in items:
+            if not isinstance(item, Frame) or item.opcode >= _CLOSE:
+                yield item
+                continue
+            try:
+                message = self._inflater.message(item) if item.rsv1 and item.fin else None
+                if message is not None:
+                    self.inflated += len(message)
+                    yield message if item.opcode == _BINARY else decode_text(message)
+                else:
+                    for frame in self._inflater.pieces(item):
+                        self.inflated += len(frame.payload)
+                        yield frame
+            except ProtocolError as exc:
+                yield exc
+                return
 
     def _judge(self, item: Item | list[Message]) -> Fact:
         """Say what one decoded item means; raise ProtocolError if it breaks a rule."""

@@ -23,8 +23,9 @@ GROUPS = {
 }
 ALL = tuple(f"{group}.{n}" for group, count in GROUPS.items() for n in range(1, count + 1))
 
-COMPRESSION = ("12.*", "13.*")
-PERFORMANCE = ("9.*",)
+SLOW = ("9.*", "12.*", "13.*")
+# Of compression: short messages, and 128 KiB in fragments, for each kind of data and parameters.
+SAMPLE = ("12.*.1", "12.1.16", "13.*.1", "13.*.10")
 
 
 def select(patterns: Sequence[str], *, without: Sequence[str] = ()) -> list[str]:
@@ -34,6 +35,11 @@ def select(patterns: Sequence[str], *, without: Sequence[str] = ()) -> list[str]
         if not any(fnmatchcase(case, pattern) for case in ALL):
             raise ValueError(f"no case matches {pattern!r}: write an id like 7.1.5 or all of 7.*")
     return chosen
+
+
+def quick() -> list[str]:
+    """The cases that do not take long, and some that do."""
+    return [*select(["*"], without=SLOW), *select(SAMPLE)]
 
 
 def section(case: str) -> int:

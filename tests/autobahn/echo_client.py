@@ -8,9 +8,11 @@ Exits with 1 where a case raised what it should not; the fuzzing server judges t
 import sys
 import traceback
 
-from syncws import ConnectionClosed, connect
+from syncws import ConnectionClosed, Deflate, connect
 
-OPTIONS = {"max_size": None, "ping_interval": None}
+# Whatever the testsuite asks of compression, and all of it compressed.
+DEFLATE = Deflate(server_max_window_bits=15, client_max_window_bits=15, threshold=0)
+OPTIONS = {"max_size": None, "ping_interval": None, "compression": DEFLATE}
 
 
 def run_case(url: str) -> bool:

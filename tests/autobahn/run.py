@@ -1,7 +1,7 @@
 """Run the Autobahn testsuite against syncws's server, its client, or both.
 
-    python tests/autobahn/run.py both --quick       sections 1-7 and 10
-    python tests/autobahn/run.py both               sections 1-7, 9 and 10
+    python tests/autobahn/run.py both --quick       sections 1-7 and 10, some of 12 and 13
+    python tests/autobahn/run.py both               all sections; takes long
     python tests/autobahn/run.py server --cases '7.*,9.1.?'
     python tests/autobahn/run.py setup              only make the tool's environment
 
@@ -37,11 +37,11 @@ def parse_arguments() -> argparse.Namespace:
     )
     add = parser.add_argument
     add("what", choices=["setup", "server", "client", "both"])
-    add("--quick", action="store_true", help="leave out section 9, the slow one")
+    add("--quick", action="store_true", help="leave out 9 and most of 12 and 13, the slow ones")
     add("--cases", metavar="IDS", help="these only, e.g. '7.*,9.1.?'; overrides --quick")
     add("--jobs", type=int, default=2, help="fuzzers side by side (default: %(default)s)")
     add("--tool", choices=["auto", "wstest", "kosoku"], default="auto")
-    add("--limit", type=float, default=600, help="seconds for each direction (%(default)s)")
+    add("--limit", type=float, default=3600, help="seconds for each direction (%(default)s)")
     add("--reports", type=Path, default=Path("autobahn-reports"), help="default: %(default)s")
     add("--env-dir", type=Path, default=Path.home() / ".cache" / "syncws-autobahn")
     add("--server-script", type=Path, default=HERE / "echo_server.py", help="the echo server")
@@ -59,8 +59,7 @@ def parse_arguments() -> argparse.Namespace:
 def selection(patterns: str | None, quick: bool) -> list[str]:
     if patterns:
         return cases.select([pattern.strip() for pattern in patterns.split(",")])
-    left_out = cases.COMPRESSION + (cases.PERFORMANCE if quick else ())
-    return cases.select(["*"], without=left_out)
+    return cases.quick() if quick else cases.select(["*"])
 
 
 def prepare(tool: Tool) -> None:

@@ -139,7 +139,7 @@ def test_locks_that_other_threads_hold_at_the_fork(secure, serve):
                 pass
 
         stuck, busy = connect("stuck"), connect(ping_interval=0.001)
-        nothing_reads = Running(stuck.send, bytes(2**26))
+        nothing_reads = Running(stuck.send, bytes(2**26), compress=False)
         waits = Running(stuck.send, "its turn")
         listens = Running(stuck.recv)
         eventually(lambda: blocked_in(nothing_reads.thread, "wait_writable"))

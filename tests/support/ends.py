@@ -48,11 +48,15 @@ class QuickPeer(Peer):
 
 @contextlib.contextmanager
 def end_and_peer(
-    role: str, secure: bool = False, *, rcvbuf: int = 0, **options: Any
+    role: str, secure: bool = False, *, rcvbuf: int = 0, extensions: str = "", **options: Any
 ) -> Iterator[tuple[syncws.Connection, QuickPeer]]:
-    """Yield (our Connection in this role, the scripted peer); cut it at the end."""
+    """
+    Yield (our Connection in this role, the scripted peer); cut it at the end.
+
+    The peer asks for ``extensions``, or grants them.
+    """
     make = _our_client if role == "client" else _our_server
-    with make(secure, rcvbuf, options) as (connection, peer), peer:
+    with make(secure, rcvbuf, extensions.encode(), options) as (connection, peer), peer:
         try:
             yield connection, peer
         finally:
@@ -62,7 +66,7 @@ def end_and_peer(
 
 @contextlib.contextmanager
 def _our_client(
-    secure: bool, rcvbuf: int, options: dict[str, Any]
+    secure: bool, rcvbuf: int, extensions: bytes, options: dict[str, Any]
 ) -> Iterator[tuple[syncws.Connection, QuickPeer]]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         if rcvbuf:
@@ -74,13 +78,13 @@ def _our_client(
                 listener = stack.enter_context(
                     server_context().wrap_socket(listener, server_side=True)
                 )
-            peer = QuickPeer.accepting(listener)
+            peer = QuickPeer.accepting(listener, extensions)
         yield client.result(), peer
 
 
 @contextlib.contextmanager
 def _our_server(
-    secure: bool, rcvbuf: int, options: dict[str, Any]
+    secure: bool, rcvbuf: int, extensions: bytes, options: dict[str, Any]
 ) -> Iterator[tuple[syncws.Connection, QuickPeer]]:
     with serving(secure, **options) as (server, accepted):
         sock = socket.socket()
@@ -91,7 +95,8 @@ def _our_server(
         if secure:
             sock = client_context().wrap_socket(sock, server_hostname="localhost")
         peer = QuickPeer(sock, masked=True)
-        sock.sendall(REQUEST)
+        offer = b"Sec-WebSocket-Extensions: " + extensions + b"\r\n" if extensions else b""
+        sock.sendall(REQUEST[:-2] + offer + b"\r\n")
         assert peer.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101")
         yield accepted.get(timeout=WATCHDOG), peer
 

@@ -22,8 +22,8 @@ class Peer:
     # The opening handshake.
 
     @classmethod
-    def accepting(cls, listener: socket.socket) -> Peer:
-        """Be the server: accept one client and its opening handshake."""
+    def accepting(cls, listener: socket.socket, extensions: bytes = b"") -> Peer:
+        """Be the server: accept one client and its opening handshake, and grant extensions."""
         sock, _ = listener.accept()
         peer = cls(sock, masked=False)
         head = peer.read_until(b"\r\n\r\n")
@@ -35,7 +35,10 @@ class Peer:
         accept = base64.b64encode(hashlib.sha1(key + _GUID).digest())
         peer.sock.sendall(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+            b"Sec-WebSocket-Accept: "
+            + accept
+            + (b"\r\nSec-WebSocket-Extensions: " + extensions if extensions else b"")
+            + b"\r\n\r\n"
         )
         return peer
 
