@@ -8,9 +8,14 @@ from collections.abc import Iterator
 from contestants import Contestant
 from task import Task
 
-SIZES = {"32": (32, "32 B"), "1k": (2**10, "1 KiB"), "4k": (2**12, "4 KiB")}
-SIZES["256"] = (256, "256 B")
-SIZES.update({"64k": (2**16, "64 KiB"), "1m": (2**20, "1 MiB")})
+SIZES = {
+    "32": (32, "32 B"),
+    "256": (256, "256 B"),
+    "1k": (2**10, "1 KiB"),
+    "4k": (2**12, "4 KiB"),
+    "64k": (2**16, "64 KiB"),
+    "1m": (2**20, "1 MiB"),
+}
 
 
 @dataclasses.dataclass(frozen=True)

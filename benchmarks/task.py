@@ -40,8 +40,10 @@ class Task:
         return text if self.size <= LONGEST_TEXT else text.encode()
 
     @property
-    def messages(self) -> list[str]:
-        """Different messages like JSON, for what depends on what is in them."""
+    def messages(self) -> list[str | bytes]:
+        """The messages to send in turn: different ones like JSON if that makes a difference."""
+        if not self.deflate:
+            return [self.message]
         chance = random.Random(self.size)
         return [_json(chance, self.size) for _ in range(MESSAGES)]
 

@@ -19,7 +19,10 @@ REQUEST = (
 COMPRESSED = 0x40  # RSV1, in the first byte of a frame
 # For all libraries that let one choose.
 WINDOW_BITS, MEMORY_LEVEL, LEVEL = 12, 5, 6
-EXTENSION = b"permessage-deflate; server_max_window_bits=12; client_max_window_bits=12"
+EXTENSION = b"permessage-deflate; server_max_window_bits=%d; client_max_window_bits=%d" % (
+    WINDOW_BITS,
+    WINDOW_BITS,
+)
 DEFLATE_REQUEST = REQUEST[:-2] + b"Sec-WebSocket-Extensions: " + EXTENSION + b"\r\n\r\n"
 
 
@@ -90,7 +93,7 @@ def accept_client(sock: socket.socket, deflate: bool = False) -> None:
 
 def _granted(request: bytes) -> bytes:
     """Answer the offer of compression: aiohttp's client knows no window of the server's."""
-    return EXTENSION if b"server_max_window_bits" in request else EXTENSION.split(b"; s")[0]
+    return EXTENSION if b"server_max_window_bits" in request else b"permessage-deflate"
 
 
 def read_response(sock: socket.socket) -> None:

@@ -37,7 +37,7 @@ def main(port=0, host="localhost"):
             exchange(ws, "short", "hello")
             exchange(ws, "short, if you say so", "hello hello hello", compress=True)
             exchange(ws, "random", os.urandom(1000))  # would not get smaller
-            exchange(ws, "secret", rows, compress=False)
+            exchange(ws, "as it is", rows, compress=False)
 
 
 if __name__ == "__main__":

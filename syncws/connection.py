@@ -50,7 +50,7 @@ class Connection:
         role: ``Role.CLIENT`` or ``Role.SERVER``.
         request, response: the client's and the server's half of the opening handshake.
         subprotocol: the subprotocol agreed on, or ``None``.
-        extensions: what was agreed on besides, as the server said it: ``["permessage-deflate"]``.
+        extensions: what else was agreed on: the values of the server's Sec-WebSocket-Extensions.
         local_address, remote_address: as of ``socket.getsockname()`` and ``getpeername()``.
         logger: ``syncws.client`` or ``syncws.server``, unless another was given.
     """
@@ -181,7 +181,8 @@ class Connection:
             text: ``True`` sends bytes-like as Text (it must be UTF-8), ``False`` sends ``str`` as
                 Binary.
             compress: ``True`` compresses if the peer can do it, ``False`` does not; ``None`` does
-                from ``Deflate.threshold`` bytes on. What would not become smaller goes as it is.
+                from ``Deflate.threshold`` bytes on. What would not become smaller goes as it is. Of
+                an iterable nobody knows the size: it is compressed unless ``False``.
             timeout: seconds; ``None`` means the option ``send_timeout``.
 
         Raises:

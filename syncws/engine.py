@@ -86,12 +86,13 @@ class Engine:
         self.sender = self._make_sender()
 
     def _make_sender(self) -> Sender:
-        options, deflate = self._options, self._deflate
+        options, terms, settings = self._options, self._deflate, self._options.deflate
+        deflater = terms.deflater(self.protocol.role, settings) if terms and settings else None
         return Sender(
             self.protocol,
             self._writer,
             options.fragment_size,
-            deflate and deflate.deflater(self.protocol.role, options.deflate),
+            deflater,
             self._check_open,
             self._write_failed,
             self._give_up_message,
@@ -144,7 +145,7 @@ class Engine:
     def close(self, close: Close, limit: float | None) -> None:
         """Do the closing handshake; cut TCP if it takes over ``limit`` seconds. Blocks."""
         self._happened(self.protocol.close_called, close)
-        if self.reader.is_current_thread():
+        if self.reader.is_reading():
             return  # called back by a Ping's future: it cannot wait for itself
         deadline = Deadline(limit)
         self.reader.read_until(self.closed.is_set, deadline)
@@ -248,10 +249,10 @@ class Engine:
             self._reads += 1
             self.bytes_received += len(data)
             facts = self.protocol.receive(data)
+            self.reader.backlog = self.protocol.backlog
             if self._debug:
                 self._log_received(facts)
             served = False
-            self.reader.backlog = self.protocol.backlog
             size = len(data) + self.protocol.inflated
             for fact in facts:
                 if isinstance(fact, list):
@@ -268,10 +269,8 @@ class Engine:
             self.abort()
             return False
         finally:
-            if self._transport.wants_flush:
+            if self._transport.wants_flush or self._writer.busy:
                 self._writer.nudge()
-            if self._writer.busy:
-                self._writer.flush_nowait()
 
     def _handle(self, fact: Fragment | Ping | Pong | Close | ProtocolError) -> bool:
         """Deal with anything but messages; return whether all who wait for one are served."""

@@ -50,8 +50,8 @@ class Deflate:
             if isinstance(value, bool) or not isinstance(value, int):
                 raise TypeError(f"{name}={value!r}; expected an int")
             if value < low or (high is not None and value > high):
-                upper = "more" if high is None else f"at most {high}"
-                raise ValueError(f"{name}={value!r}; expected {low} or more, {upper}")
+                expected = f"{low} or more" if high is None else f"{low} to {high}"
+                raise ValueError(f"{name}={value!r}; expected {expected}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,9 +75,11 @@ class Options:
         max_size: of one received message; a longer one closes with 1009.
         max_fragments: of one received message.
         max_queue: messages that wait to be received; then TCP's flow control holds the peer back.
-        max_queue_bytes: the same in bytes. Both are checked after each read of up to 64 KiB.
+        max_queue_bytes: the same in bytes. Both are checked after each read of up to 64 KiB,
+            or each 256 to 512 KiB that were inflated.
         fragment_size: longer messages are sent in fragments, so that Pings and Pongs pass between.
-        compression: ``"deflate"``, if the peer can do it, or ``Deflate(...)``; ``None`` for none.
+        compression: ``"deflate"`` as ``Deflate()`` says, or with the settings of a ``Deflate(...)``;
+            ``None`` neither offers nor accepts it.
     """
 
     open_timeout: float | None = 10.0

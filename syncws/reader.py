@@ -75,8 +75,8 @@ class Reader:
             self._received(trailing)
         self._leave()
 
-    def is_current_thread(self) -> bool:
-        """Whether the caller is the one who reads, and was called back."""
+    def is_reading(self) -> bool:
+        """Whether the caller is reading just now: it was called back."""
         return self._holder == threading.get_ident()
 
     # For callers.
@@ -131,13 +131,16 @@ class Reader:
         """Read and pass it on; return False if the time is over. Needs the role."""
         transport = self._transport
         try:
-            if not (self.backlog or transport.fill(deadline)):  # Ctrl-C here costs nothing
+            backlog = self.backlog
+            if not (backlog or transport.fill(deadline)):  # Ctrl-C here costs nothing
                 return False
             try:
-                data = b"" if self.backlog else transport.take()
-                if data or self.backlog:
-                    self._served = self._received(data)  # type: ignore[arg-type]
-                elif data is not None:
+                data = b"" if backlog else transport.take()
+                if data is None:
+                    pass
+                elif data or backlog:
+                    self._served = self._received(data)
+                else:
                     self._end(None)
             except OSError:
                 raise

@@ -218,13 +218,8 @@ class RecvQueue:
     def _forget_taken(self) -> None:
         """Drop the notes of batches of which nothing is left. Needs the lock."""
         taken = self._fed - len(self.messages)
-        gone = 0
-        for last, size in self._batches:
-            if last > taken:
-                break
-            self._bytes -= size
-            gone += 1
-        del self._batches[:gone]
+        while self._batches and self._batches[0][0] <= taken:
+            self._bytes -= self._batches.pop(0)[1]
 
     def drain(self) -> None:
         """From now on the feeder never waits: what finds no room is dropped."""

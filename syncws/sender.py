@@ -17,7 +17,7 @@ from .exceptions import ConcurrencyError
 from .masking import mask_key
 from .outgoing import Part, split
 from .sansio import RSV1, Deflater, Protocol
-from .writer import Frame, Writer
+from .writer import Block, Writer
 
 _LARGE = 16 * 1024  # bytes of payload that are not worth a copy
 
@@ -60,7 +60,7 @@ class Sender:
         self._log = log
         # Keeps the frames of one message together, also while its next fragment is being made.
         self._lock = threading.Lock()
-        self._new_key = mask_key if protocol.role is Role.CLIENT else _no_key
+        self._masks = protocol.role is Role.CLIENT  # RFC 6455 section 5.1: servers mask nothing
         self._holder: int | None = None  # the thread that has it
         self._unfinished = False  # the peer has the beginning of a message and not its end
 
@@ -194,7 +194,7 @@ class Sender:
         if not acquire(self._lock, deadline):
             raise TimeoutError(f"not sent: another send() took over {deadline.seconds} s")
 
-    def _write(self, frames: Iterable[Frame], deadline: Deadline) -> bool:
+    def _write(self, frames: Iterable[Block], deadline: Deadline) -> bool:
         """Write frames; return whether all went out in time. Raises TimeoutError if none did."""
         try:
             return self._writer.write(frames, deadline, self._admit)
@@ -205,23 +205,24 @@ class Sender:
             error = self._failed(exc)
             raise error from error.__cause__
 
-    def _frames(self, parts: Iterable[Part]) -> Iterator[Frame]:
+    def _frames(self, parts: Iterable[Part]) -> Iterator[Block]:
         """Encode frames one by one, as the writer asks for them."""
         for part in parts:
             frame = self._encode(part)
             self._unfinished = not part[2]
             yield frame
 
-    def _encode(self, part: Part) -> Frame:
+    def _encode(self, part: Part) -> Block:
         opcode, payload, fin = part
         size = len(payload)
-        frame: Frame
-        if size >= _LARGE and self._new_key is _no_key:
+        frame: Block
+        if size >= _LARGE and not self._masks:
             header = self._protocol.header(opcode, size, fin)
             frame = header, payload  # type: ignore[assignment]
             size += len(header)
         else:
-            frame = self._protocol.encode(opcode, payload, self._new_key(), fin)
+            key = mask_key() if self._masks else b""
+            frame = self._protocol.encode(opcode, payload, key, fin)
             size = len(frame)
         self._data_frames += 1
         self._data_bytes += size
@@ -235,11 +236,6 @@ class Sender:
         self._control_bytes += len(frame)
         if self._log is not None:
             self._log(opcode, payload)
-
-
-def _no_key() -> bytes:
-    """RFC 6455 section 5.1: "A server MUST NOT mask any frames"."""
-    return b""
 
 
 def _compressed_parts(parts: Iterable[Part], deflater: Deflater) -> Iterator[Part]:

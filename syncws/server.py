@@ -54,8 +54,9 @@ class ThreadingServer:
 
     Args:
         handler: called as ``handler(ws)``, or ``handler(ws, path)`` if it takes two arguments, in a
-            new thread for each client. When it returns the connection is closed with 1000, when it
-            raises with 1011, and the traceback is logged.
+            thread that serves nobody else meanwhile, and perhaps another client afterwards. When it
+            returns the connection is closed with 1000, when it raises with 1011, and the traceback
+            is logged.
         host, port: where to listen; on every address of the host name. Port 0: any free port.
         sock: a listening socket to use instead.
         unix_path: a Unix socket to listen on instead.
@@ -70,7 +71,7 @@ class ThreadingServer:
             return another.
         server_header: the Server header; ``None`` sends none.
         max_connections: clients at one time, opening handshakes included; more get HTTP 503. Each
-            costs two threads.
+            costs one or two threads.
         reuse_port: let several processes listen on one port, where the system can.
         logger: instead of ``syncws.server``.
         create_connection: a subclass of Connection, or a function with its arguments.

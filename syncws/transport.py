@@ -25,7 +25,7 @@ READ_SIZE = 64 * 1024
 LITTLE_READ = 512
 _LITTLE_READ = (LITTLE_READ,)
 _BIG_READ = (READ_SIZE,)
-_LITTLE = 4096  # bytes
+_FEW_PINGS = 4096  # bytes
 # Windows has neither; there the socket is non-blocking and every wait is a select().
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
 _NOT_WAITING = (_DONTWAIT,)
@@ -50,7 +50,7 @@ class Transport:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._received: list[bytes] = []  # one read, for a moment
-        self._read_size = _LITTLE_READ  # of the next read: big, if the last one was not little
+        self._read_size = _BIG_READ  # of the next read: big, if the last one was not little
         # (bytes, how many of them the socket took, call by call). Ctrl-C may come in behind every
         # call; so the one that moves bytes notes that too, all of it in C: see extend() and map().
         self._unsent: list[tuple[bytes, list[int]]] = []
@@ -199,7 +199,7 @@ class Transport:
         except (ImportError, OSError, ValueError):
             return 0
         on_the_way = int.from_bytes(answer, sys.byteorder)
-        return 0 if on_the_way < _LITTLE else self._taken - on_the_way
+        return 0 if on_the_way < _FEW_PINGS else self._taken - on_the_way
 
     # The end.
 

@@ -21,7 +21,7 @@ from .transport import Transport
 # only the latest; we answer as many as this.
 MAX_REPLIES = 64
 MAX_OUTBOX = 64 * 1024  # bytes of posted frames
-Frame = Union[bytes, tuple[bytes, bytes]]
+Block = Union[bytes, tuple[bytes, bytes]]  # one frame, in one piece or two
 _LEAVING = 5.0  # seconds for a writer to notice that its transport was shut down
 
 
@@ -39,7 +39,7 @@ class Writer:
         # Held by the one thread that writes; it may block there, so nobody waits for it without a
         # deadline, and the reader never waits.
         self._lock = threading.Lock()
-        self._outbox: list[bytes] = []
+        self._outbox: list[bytes] = []  # an empty deque takes 600 bytes
         self._replies: collections.deque[bytes] | None = None  # made when first needed
         self._half_close = False
         self.busy = False
@@ -47,7 +47,7 @@ class Writer:
 
     # For those who may wait.
 
-    def write(self, frames: Iterable[Frame], deadline: Deadline, admit: Callable[[], None]) -> bool:
+    def write(self, frames: Iterable[Block], deadline: Deadline, admit: Callable[[], None]) -> bool:
         """
         Write frames; what others posted passes between them.
 
@@ -122,7 +122,7 @@ class Writer:
         self.busy = True
 
     def nudge(self) -> None:
-        """Write what the transport has made by itself."""
+        """Write what waits, or what the transport has made by itself."""
         self.busy = True
         self.flush_nowait()
 

@@ -74,7 +74,7 @@ async def _round_trips_of_many(link: Link, task: Task) -> AsyncRun:
 async def _receive(link: Link, task: Task) -> AsyncRun:
     recv = link.recv
     await link.send("go")
-    for message in task.messages if task.deflate else [task.message]:
+    for message in task.messages:
         expect(await recv(), message)
 
     async def run(count: int) -> None:

@@ -7,6 +7,7 @@ Nothing is inflated at once that may be large: what comes out is passed on piece
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -31,6 +32,8 @@ _SERVER_TAKEOVER = "server_no_context_takeover"
 _CLIENT_TAKEOVER = "client_no_context_takeover"
 _SERVER_BITS = "server_max_window_bits"
 _CLIENT_BITS = "client_max_window_bits"
+# "a decimal integer value without leading zeroes between 8 to 15, inclusive" (section 7.1.2).
+_BITS = frozenset(map(str, range(MIN_WINDOW_BITS, MAX_WINDOW_BITS + 1)))
 
 
 # What is agreed on.
@@ -46,27 +49,25 @@ class Agreement(NamedTuple):
 
     def inflater(self, role: Role, max_size: int | None) -> Inflater:
         """Return what reads the peer's messages."""
-        if role is Role.CLIENT:
-            return Inflater(
-                self.server_max_window_bits, not self.server_no_context_takeover, max_size
-            )
-        return Inflater(self.client_max_window_bits, not self.client_no_context_takeover, max_size)
+        bits, takeover = _direction(self, Role.SERVER if role is Role.CLIENT else Role.CLIENT)
+        return Inflater(bits, takeover, max_size)
 
-    def deflater(self, role: Role, settings: Deflate | None) -> Deflater | None:
+    def deflater(self, role: Role, settings: Deflate) -> Deflater:
         """Return what writes our messages, within what was agreed on and what we want."""
-        if settings is None:
-            return None
-        if role is Role.CLIENT:
-            bits = min(self.client_max_window_bits, settings.client_max_window_bits)
-            takeover = not (self.client_no_context_takeover or settings.client_no_context_takeover)
-        else:
-            bits = min(self.server_max_window_bits, settings.server_max_window_bits)
-            takeover = not (self.server_no_context_takeover or settings.server_no_context_takeover)
-        return Deflater(bits, takeover, settings)
+        bits, takeover = _direction(self, role)
+        our_bits, our_takeover = _direction(settings, role)
+        return Deflater(min(bits, our_bits), takeover and our_takeover, settings)
 
 
-class _Offer(NamedTuple):
-    """A client's parameters: None where one is missing, 0 bits where it has no value."""
+def _direction(terms: Agreement | Deflate, sender: Role) -> tuple[int, bool]:
+    """Return the window bits of one end's messages, and whether they refer to earlier ones."""
+    if sender is Role.CLIENT:
+        return terms.client_max_window_bits, not terms.client_no_context_takeover
+    return terms.server_max_window_bits, not terms.server_no_context_takeover
+
+
+class _Parameters(NamedTuple):
+    """What an offer or an answer says: None where bits are missing, 0 where they have no value."""
 
     server_no_context_takeover: bool
     client_no_context_takeover: bool
@@ -99,13 +100,12 @@ def answer_offers(settings: Deflate, fields: Iterable[str]) -> str | None:
     """
     for name, parameters in parse_extensions(fields):
         if name == NAME:
-            offered = _parse(parameters, may_be_bare=True)
-            if isinstance(offered, _Offer):  # "MUST decline" else (section 7.1)
-                return _answer(settings, offered)
+            with contextlib.suppress(ValueError):  # "MUST decline" such an offer (section 7.1)
+                return _answer(settings, _parse(parameters, may_be_bare=True))
     return None
 
 
-def _answer(settings: Deflate, offered: _Offer) -> str:
+def _answer(settings: Deflate, offered: _Parameters) -> str:
     parts = [NAME]
     if offered.server_no_context_takeover or settings.server_no_context_takeover:
         parts.append(_SERVER_TAKEOVER)
@@ -130,15 +130,16 @@ def agreed(response_fields: Sequence[str]) -> Agreement | None:
     Raises:
         NegotiationError: anything but one permessage-deflate with valid parameters.
     """
-    chosen = _chosen(response_fields)
     if not response_fields:
         return None
+    chosen = _extensions(response_fields)
     if [name for name, _ in chosen] != [NAME]:
         names = ", ".join(name for name, _ in chosen) or '""'
         raise NegotiationError(f"the server chose extensions {names}; we know {NAME}")
-    parsed = _parse(chosen[0][1], may_be_bare=False)
-    if isinstance(parsed, str):
-        raise NegotiationError(f"the server's {NAME}: {parsed}")
+    try:
+        parsed = _parse(chosen[0][1], may_be_bare=False)
+    except ValueError as exc:
+        raise NegotiationError(f"the server's {NAME}: {exc}") from None
     return Agreement(
         parsed.server_no_context_takeover,
         parsed.client_no_context_takeover,
@@ -157,57 +158,54 @@ def check_answer(request_fields: Sequence[str], response_fields: Sequence[str]) 
     answer = agreed(response_fields)
     if answer is None:
         return
-    offers = [_parse(parameters, may_be_bare=True) for _, parameters in _chosen(request_fields)]
+    offers = _extensions(request_fields)
     if not offers:
         raise NegotiationError(f"the server chose extension {NAME}; we offered none")
-    ours = offers[0]
-    assert isinstance(ours, _Offer)
+    ours = _parse(offers[0][1], may_be_bare=True)
     if ours.server_no_context_takeover and not answer.server_no_context_takeover:
         raise NegotiationError(f"the server's {NAME}: no {_SERVER_TAKEOVER}, as we asked for")
-    for name, limit, bits in (
-        (_SERVER_BITS, ours.server_max_window_bits, answer.server_max_window_bits),
-        (_CLIENT_BITS, ours.client_max_window_bits, answer.client_max_window_bits),
-    ):
-        # A client's own bits are a hint: no answer to it leaves the client free (section 7.1.2.2).
-        if limit and bits > limit and (name == _SERVER_BITS or bits < MAX_WINDOW_BITS):
-            raise NegotiationError(f"the server's {NAME}: {name} is {bits}; we offered {limit}")
+    limit, bits = ours.server_max_window_bits, answer.server_max_window_bits
+    if limit and bits > limit:
+        raise NegotiationError(f"the server's {NAME}: {_SERVER_BITS} is {bits}; we offered {limit}")
+    limit, bits = ours.client_max_window_bits, answer.client_max_window_bits
+    # Our own bits are a hint: no answer to it leaves us free (section 7.1.2.2).
+    if limit and limit < bits < MAX_WINDOW_BITS:
+        raise NegotiationError(f"the server's {NAME}: {_CLIENT_BITS} is {bits}; we offered {limit}")
 
 
-def _chosen(fields: Iterable[str]) -> list[Extension]:
+def _extensions(fields: Iterable[str]) -> list[Extension]:
     try:
         return parse_extensions(fields)
     except ValueError as exc:
         raise NegotiationError(f"Sec-WebSocket-Extensions header: {exc}") from None
 
 
-def _parse(parameters: list[tuple[str, str | None]], may_be_bare: bool) -> _Offer | str:
-    """Read parameters; return what is wrong with them in words if something is."""
+def _parse(parameters: list[tuple[str, str | None]], may_be_bare: bool) -> _Parameters:
+    """Read parameters; raise ValueError if one of them is wrong (RFC 7692 section 7.1)."""
     flags = {_SERVER_TAKEOVER: False, _CLIENT_TAKEOVER: False}
     bits: dict[str, int | None] = {_SERVER_BITS: None, _CLIENT_BITS: None}
     seen = set()
     for name, value in parameters:
         if name in seen:
-            return f"{name} is there twice"
+            raise ValueError(f"{name} is there twice")
         seen.add(name)
         if name in flags:
             if value is not None:
-                return f"{name} has a value"
+                raise ValueError(f"{name} has a value")
             flags[name] = True
         elif name in bits:
             if value is None and not (may_be_bare and name == _CLIENT_BITS):
-                return f"{name} has no value"
+                raise ValueError(f"{name} has no value")
             if value is not None and value not in _BITS:
-                return f"{name}={value[:20]}; expected {MIN_WINDOW_BITS} to {MAX_WINDOW_BITS}"
+                raise ValueError(
+                    f"{name}={value[:20]}; expected {MIN_WINDOW_BITS} to {MAX_WINDOW_BITS}"
+                )
             bits[name] = int(value or 0)
         else:
-            return f"unknown parameter {name[:40]}"
-    return _Offer(
+            raise ValueError(f"unknown parameter {name[:40]}")
+    return _Parameters(
         flags[_SERVER_TAKEOVER], flags[_CLIENT_TAKEOVER], bits[_SERVER_BITS], bits[_CLIENT_BITS]
     )
-
-
-# "a decimal integer value without leading zeroes between 8 to 15, inclusive" (section 7.1.2).
-_BITS = frozenset(map(str, range(MIN_WINDOW_BITS, MAX_WINDOW_BITS + 1)))
 
 
 # Messages out.
@@ -255,7 +253,7 @@ class Deflater:
         if not last:
             return data
         self._end_message()
-        return data[: -len(_TAIL)] if data else b"\x00"  # zlib does not flush twice
+        return data[: -len(_TAIL)] if data else b"\x00"  # nothing new to flush: an empty block
 
     def _compress(self, payload: bytes) -> bytes:
         compressor = self._compressor

@@ -1,5 +1,5 @@
 """
-The two HTTP/1.1 messages of an opening handshake, read and written by h11, except the plainest.
+The two HTTP/1.1 messages of an opening handshake; h11 reads what ``plainhttp`` leaves to it.
 
 One exchange a connection: a request, an answer, and whatever follows belongs to WebSocket.
 """
@@ -144,6 +144,7 @@ class RequestReader:
             # h11 is not told: it would refuse to write an answer to that.
             raise InvalidMessage("the client closed the connection before its request was complete")
         if self._http is None:
+            # A request line of what is no longer than that is within its limit, too.
             plain = read_request(data) if len(data) <= MAX_LINE else None
             if plain is not None and len(plain[1]) <= MAX_HEADERS:
                 path, fields, self._trailing = plain
@@ -233,7 +234,6 @@ class ResponseReader:
     def __init__(self) -> None:
         self._http: h11.Connection | None = None  # made when needed
         self._head = _Head()
-        self._request: Request | None = None
         self._response: Response | None = None
         self._body = bytearray()
         self._trailing = b""
@@ -245,7 +245,6 @@ class ResponseReader:
         Raises:
             ValueError: its target or headers may not be sent.
         """
-        self._request = request
         hosts = len(request.headers.get_all("Host"))
         if not _TARGET.fullmatch(request.path) or hosts != 1:
             problem = "expected visible ASCII" if hosts == 1 else f"{hosts} Host headers"
@@ -277,10 +276,10 @@ class ResponseReader:
             return self._cut_off(f"bad HTTP response: {_unquoted(exc)}")
 
     def _begin_h11(self) -> h11.Connection:
-        """Let h11 know what was asked."""
-        assert self._request is not None
+        """Let h11 know that a switch of protocols was asked for, and nothing else."""
         http = h11.Connection(h11.CLIENT, MAX_HEAD)
-        http.send(h11.Request(method="GET", target="/", headers=_encoded(self._request.headers)))
+        headers = [("Host", "-"), ("Upgrade", "websocket"), ("Connection", "Upgrade")]
+        http.send(h11.Request(method="GET", target="/", headers=headers))
         http.send(h11.EndOfMessage())
         return http
 
@@ -347,10 +346,6 @@ class ResponseReader:
 def _unquoted(exc: h11.RemoteProtocolError) -> str:
     """Return h11's words without the line that they quote: it may be long, or secret."""
     return str(exc).partition(": bytearray(")[0]
-
-
-def _encoded(headers: Headers) -> list[tuple[bytes, bytes]]:
-    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
 
 
 def _checked_headers(

@@ -1,8 +1,9 @@
 """
 The heads of an opening handshake as everybody writes them, read and written without a detour.
 
-A shortcut, which costs a tenth of the way through h11. What is not plain beyond doubt (it came in
-pieces, has a body, a strange line, a character above ASCII) is left to h11: then None is returned.
+Reading is a shortcut, which costs a tenth of the way through h11. What is not plain beyond doubt (it
+came in pieces, has a body, a strange line, a character above ASCII) is left to h11: then None is
+returned.
 """
 
 from __future__ import annotations
@@ -16,6 +17,27 @@ Fields = list[tuple[str, str]]
 _FIELDS = rb"((?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~]*)*)\r\n\r\n"
 _REQUEST = re.compile(rb"GET ([!-~]+) HTTP/1\.1" + _FIELDS)
 _SWITCHING = re.compile(rb"HTTP/1\.1 101(?: [\t -~]*)?" + _FIELDS)
+
+# What nearly all say is kept once, not once for each connection.
+_COMMON = {
+    text: text
+    for text in (
+        "Host",
+        "Upgrade",
+        "websocket",
+        "Connection",
+        "Origin",
+        "User-Agent",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Version",
+        "13",
+        "Sec-WebSocket-Accept",
+        "Sec-WebSocket-Extensions",
+        "Sec-WebSocket-Protocol",
+        "Date",
+        "Server",
+    )
+}
 
 
 def read_request(data: bytes) -> tuple[str, Fields, bytes] | None:
@@ -45,28 +67,6 @@ def _fields(lines: bytes) -> Fields:
     split = [line.partition(":") for line in lines.decode("ascii").split("\r\n")[1:]]
     stripped = [(name, value.strip(" \t")) for name, _, value in split]
     return [(_COMMON.get(name, name), _COMMON.get(value, value)) for name, value in stripped]
-
-
-# What nearly all say is kept once, not once for each connection.
-_COMMON = {
-    text: text
-    for text in (
-        "Host",
-        "Upgrade",
-        "websocket",
-        "Connection",
-        "Origin",
-        "User-Agent",
-        "Sec-WebSocket-Key",
-        "Sec-WebSocket-Version",
-        "13",
-        "Sec-WebSocket-Accept",
-        "Sec-WebSocket-Extensions",
-        "Sec-WebSocket-Protocol",
-        "Date",
-        "Server",
-    )
-}
 
 
 def _bodiless(names: list[str]) -> bool:

@@ -118,7 +118,7 @@ class Protocol:
 
     def _some_of(self, items: list[Item]) -> tuple[list[Item], int]:
         """Inflate items, as many as may be held at once; tell how many are finished messages."""
-        stream = itertools.chain(self._stream, self._inflate(items))
+        stream = itertools.chain(self._stream, self._inflate(items)) if items else self._stream
         inflated: list[Item] = []
         messages = 0
         for item in stream:
