@@ -78,8 +78,8 @@ class Options:
         max_queue_bytes: the same in bytes. Both are checked after each read of up to 64 KiB,
             or each 256 to 512 KiB that were inflated.
         fragment_size: longer messages are sent in fragments, so that Pings and Pongs pass between.
-        compression: ``"deflate"`` as ``Deflate()`` says, or with the settings of a ``Deflate(...)``;
-            ``None`` neither offers nor accepts it.
+        compression: ``"deflate"`` does as ``Deflate()`` says; ``Deflate(...)`` has settings of your
+            own; ``None`` neither offers nor accepts it.
     """
 
     open_timeout: float | None = 10.0

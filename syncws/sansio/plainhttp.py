@@ -1,9 +1,9 @@
 """
 The heads of an opening handshake as everybody writes them, read and written without a detour.
 
-Reading is a shortcut, which costs a tenth of the way through h11. What is not plain beyond doubt (it
-came in pieces, has a body, a strange line, a character above ASCII) is left to h11: then None is
-returned.
+Reading is a shortcut, which costs a tenth of the way through h11. What is not plain beyond doubt
+(it came in pieces, has a body, a strange line, a character above ASCII) is left to h11: then None
+is returned.
 """
 
 from __future__ import annotations
