@@ -34,7 +34,7 @@ from .options import Options
 from .pings import Pings, Waiter
 from .reader import Reader
 from .recvqueue import RecvQueue
-from .sansio import Action, Agreement, Fact, Fragment, Input, Ping, Pong, Protocol
+from .sansio import RSV1, Action, Agreement, Fact, Fragment, Input, Ping, Pong, Protocol
 from .sender import Sender
 from .transport import Transport
 from .writer import Writer
@@ -246,7 +246,7 @@ class Engine:
     def _received(self, data: bytes) -> bool:
         """Take bytes from the peer; return whether everybody who waited for a message has one."""
         try:
-            self._reads += 1
+            self._reads += bool(data)
             self.bytes_received += len(data)
             facts = self.protocol.receive(data)
             self.reader.backlog = self.protocol.backlog
@@ -350,7 +350,8 @@ class Engine:
         return f"{self.protocol.role.value} {self.protocol.state.value}"
 
     def _log_sent(self, opcode: int, payload: bytes) -> None:
-        self._logger.debug("%s > %s %s", self, Opcode(opcode).name, _short(payload))
+        how = f"compressed to {len(payload)} bytes" if opcode & RSV1 else _short(payload)
+        self._logger.debug("%s > %s %s", self, Opcode(opcode & ~RSV1).name, how)
 
     def _log_received(self, facts: list[Fact]) -> None:
         for fact in facts:

@@ -23,7 +23,8 @@ class Deflate:
         server_no_context_takeover, client_no_context_takeover: whether the server, or the client,
             compresses each message for itself: less memory, worse compression.
         server_max_window_bits, client_max_window_bits: how far, as a power of 2, the server, or the
-            client, may refer back: 8 to 15.
+            client, may refer back: 8 to 15. The server's are 12 if ``None``; but then a client asks
+            for nothing, since some servers do not know how to answer.
         level: of zlib, 0 (none) to 9 (best).
         memory_level: of zlib, 1 (least) to 9 (fastest).
         threshold: bytes; shorter messages go as they are, unless ``send(compress=True)`` says so.
@@ -31,7 +32,7 @@ class Deflate:
 
     server_no_context_takeover: bool = False
     client_no_context_takeover: bool = False
-    server_max_window_bits: int = 12
+    server_max_window_bits: int | None = None
     client_max_window_bits: int = 12
     level: int = 6
     memory_level: int = 5
@@ -47,6 +48,8 @@ class Deflate:
             ("threshold", 0, None),
         ):
             value = getattr(self, name)
+            if value is None and name == "server_max_window_bits":
+                continue
             if isinstance(value, bool) or not isinstance(value, int):
                 raise TypeError(f"{name}={value!r}; expected an int")
             if value < low or (high is not None and value > high):

@@ -12,8 +12,10 @@ Somebody always watches: either the role is held, or the reader is on the lookou
 from __future__ import annotations
 
 import collections
+import itertools
 import os
 import threading
+from collections.abc import Iterator
 from typing import Callable
 
 from .deadline import ENDLESS, Deadline
@@ -23,6 +25,9 @@ from .transport import Transport
 
 # For between one and two of these, nobody must have asked before the reader thread takes over.
 TICK = 0.007  # seconds
+# Reads of what is there although the time is over: a message that came may take some. But a peer
+# that never stops sending must not keep anybody.
+_GRACE = 16
 # An aborted stream ends at once, unless Ctrl-C hit a reader between taking the role and noting so.
 _LEAVING = 5.0  # seconds
 
@@ -88,8 +93,9 @@ class Reader:
             self._turns += 1
             self._holder = threading.get_ident()
             try:
-                while not messages and not self._over and self._read_once(deadline):
-                    pass
+                for _ in _tries(deadline):
+                    if messages or self._over or not self._read_once(deadline):
+                        break
             finally:
                 self._leave()
             try:
@@ -104,8 +110,9 @@ class Reader:
             self._turns += 1
             self._holder = threading.get_ident()
             try:
-                while not (done() or self._over or self._queue.full) and self._read_once(deadline):
-                    pass
+                for _ in _tries(deadline):
+                    if done() or self._over or self._queue.full or not self._read_once(deadline):
+                        break
             finally:
                 self._leave()
 
@@ -215,6 +222,20 @@ class Reader:
             if not self._over:
                 self._end(exc)
             raise
+
+
+_ENDLESSLY = itertools.repeat(None)
+
+
+def _tries(deadline: Deadline) -> Iterator[None]:
+    """Say how often to read until a deadline."""
+    return _ENDLESSLY if deadline is ENDLESS else _tries_until(deadline)
+
+
+def _tries_until(deadline: Deadline) -> Iterator[None]:
+    while not deadline.lapsed:
+        yield
+    yield from itertools.repeat(None, _GRACE)
 
 
 class _Lookout:

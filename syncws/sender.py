@@ -227,7 +227,7 @@ class Sender:
         self._data_frames += 1
         self._data_bytes += size
         if self._log is not None:
-            self._log(opcode & ~RSV1, bytes(payload))
+            self._log(opcode, bytes(payload))
         return frame
 
     def note(self, opcode: int, payload: bytes, frame: bytes) -> None:

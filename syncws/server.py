@@ -251,8 +251,9 @@ class ThreadingServer:
             self._sessions[session] = worker.thread
         try:
             worker.start(functools.partial(self._serve, session))
-        except RuntimeError:
+        except BaseException:  # no more threads; or Ctrl-C, which must leave no session behind
             self._end_session(session)
+            sock.close()
             raise
 
     def _serve(self, session: Session) -> None:

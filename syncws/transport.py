@@ -125,9 +125,10 @@ class Transport:
 
         What is large can be given as the ``rest``, so that nobody has to copy it behind the data.
         """
-        self._unsent.append((data, []))
         if rest:
-            self._unsent.append((rest, []))
+            self._unsent.extend(((data, []), (rest, [])))  # both or none, also if interrupted
+        else:
+            self._unsent.append((data, []))
         return self.flush_nowait()
 
     def flush_nowait(self) -> bool:
@@ -250,6 +251,7 @@ class TLSTransport(Transport):
     ) -> None:
         super().__init__(sock)
         self._half_closed = False
+        self._written: list[int] = []  # for a moment
         self._more = False  # what was taken in has not all been decrypted
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -347,9 +349,11 @@ class TLSTransport(Transport):
     def send_nowait(self, data: bytes, rest: bytes = b"") -> bool:
         with self._tls_lock:
             self.wants_flush = True
-            self._tls.write(data)
-            if rest:
-                self._tls.write(rest)
+            if rest:  # both in one C call: an interruption comes before or behind
+                self._written.extend(map(self._tls.write, (data, rest)))
+                self._written.clear()
+            else:
+                self._tls.write(data)
         return self.flush_nowait()
 
     def flush_nowait(self) -> bool:

@@ -637,7 +637,7 @@ CHAT = b"Sec-WebSocket-Protocol: chat\r\n"
             "offered none",
         ),
         (
-            {},
+            {"compression": syncws.Deflate(server_max_window_bits=12)},
             lambda r: r[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
             NegotiationError,
             "server_max_window_bits is 15; we offered 12",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import pytest
@@ -12,7 +13,7 @@ from syncws import recvqueue, transport
 from syncws.deadline import Deadline
 from syncws.reader import Reader
 
-TEXT, PING, PONG = 1, 9, 10
+TEXT, BINARY, PING, PONG = 1, 2, 9, 10
 
 
 class Fixture:
@@ -134,3 +135,38 @@ def test_pings_are_answered_while_somebody_receives(role, secure):
         assert peer.recv_until(PONG) == b"?"
         peer.send(TEXT, b"hello")
         assert receiving.result() == "hello"
+
+
+@pytest.mark.parametrize("call", ["recv", "ping", "close"])
+@both_roles
+def test_a_timeout_lapses_also_while_bytes_keep_coming(role, call):
+    """The peer sends Pings without end, so that there is always something to read."""
+    with end_and_peer(role, ping_interval=None, close_timeout=None) as (ws, peer):
+        data = peer.frame(PONG, bytes(100)) * 1000
+
+        def flood():
+            with contextlib.suppress(OSError):
+                while True:
+                    peer.sock.sendall(data)
+
+        flooding = Running(flood)
+        eventually(lambda: ws.stats.bytes_received > len(data))
+        if call == "close":
+            Running(ws.close, timeout=0.01).result()
+        else:
+            assert isinstance(Running(getattr(ws, call), timeout=0.01).error(), TimeoutError)
+        ws.abort()
+        flooding.result()
+
+
+def test_a_message_that_is_there_is_had_without_waiting():
+    """It may take several reads."""
+    with end_and_peer("client", ping_interval=None) as (ws, peer):
+        ws.ping_nowait()
+        peer.send(BINARY, bytes(2**18))
+        assert peer.recv()[0] == PING
+        got = None
+        while got is None:
+            with contextlib.suppress(TimeoutError):
+                got = ws.recv(timeout=0)
+        assert len(got) == 2**18

@@ -182,6 +182,37 @@ def test_send_nowait_sends_the_rest_behind_the_data(ends):
     assert not ours.pending
 
 
+class InterruptedList(list):
+    """Ctrl-C comes right behind each call that takes something in."""
+
+    def append(self, item):
+        super().append(item)
+        raise KeyboardInterrupt
+
+    def extend(self, items):
+        super().extend(items)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["_unsent", "_written"])
+def test_an_interruption_comes_never_between_data_and_rest(ends, name):
+    """What is sent next would be taken for the rest."""
+    ours, theirs = ends
+    if not hasattr(ours, name):
+        pytest.skip("not over TLS")
+    interrupted, before = InterruptedList(), getattr(ours, name)
+
+    setattr(ours, name, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ours.send_nowait(b"header ", b"rest ")
+    before.extend(interrupted)
+    setattr(ours, name, before)
+    ours.send(b"next", soon())
+    ours.half_close()
+
+    assert read_to_end(theirs) == b"header rest next"
+
+
 def test_send_nowait_of_what_fits_leaves_nothing(ends):
     """Data that the socket takes is done with."""
     ours, _ = ends

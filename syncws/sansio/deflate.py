@@ -19,11 +19,13 @@ from .frames import Frame
 from .headers import Extension, parse_extensions
 
 NAME = "permessage-deflate"
+_SERVERS_OWN_BITS = 12  # if nothing else was said
 STEP = 256 * 1024  # bytes that are inflated at a time
 
 # RFC 7692 section 7.2.1: what ends every message, and is left out on the wire.
 _TAIL = b"\x00\x00\xff\xff"
 _EMPTY_FINAL_BLOCK = b"\x01\x00\x00\xff\xff"
+_FLUSH = 16  # bytes that a sender may add to each frame to end it; max_fragments bounds these
 # A deflate stream may end inside a message (section 7.2.3.4). Each end costs a new decompressor.
 _MAX_STREAMS = 64
 _CONT = int(Opcode.CONT)
@@ -63,7 +65,8 @@ def _direction(terms: Agreement | Deflate, sender: Role) -> tuple[int, bool]:
     """Return the window bits of one end's messages, and whether they refer to earlier ones."""
     if sender is Role.CLIENT:
         return terms.client_max_window_bits, not terms.client_no_context_takeover
-    return terms.server_max_window_bits, not terms.server_no_context_takeover
+    bits = terms.server_max_window_bits or _SERVERS_OWN_BITS
+    return bits, not terms.server_no_context_takeover
 
 
 class _Parameters(NamedTuple):
@@ -82,7 +85,7 @@ def make_offer(settings: Deflate) -> str:
         parts.append(_SERVER_TAKEOVER)
     if settings.client_no_context_takeover:
         parts.append(_CLIENT_TAKEOVER)
-    if settings.server_max_window_bits < MAX_WINDOW_BITS:
+    if (settings.server_max_window_bits or MAX_WINDOW_BITS) < MAX_WINDOW_BITS:
         parts.append(f"{_SERVER_BITS}={settings.server_max_window_bits}")
     if settings.client_max_window_bits < MAX_WINDOW_BITS:
         parts.append(f"{_CLIENT_BITS}={settings.client_max_window_bits}")
@@ -111,7 +114,8 @@ def _answer(settings: Deflate, offered: _Parameters) -> str:
         parts.append(_SERVER_TAKEOVER)
     if offered.client_no_context_takeover or settings.client_no_context_takeover:
         parts.append(_CLIENT_TAKEOVER)
-    bits = min(offered.server_max_window_bits or MAX_WINDOW_BITS, settings.server_max_window_bits)
+    ours = settings.server_max_window_bits or _SERVERS_OWN_BITS
+    bits = min(offered.server_max_window_bits or MAX_WINDOW_BITS, ours)
     if bits < MAX_WINDOW_BITS or offered.server_max_window_bits is not None:
         parts.append(f"{_SERVER_BITS}={bits}")
     if offered.client_max_window_bits is not None:  # "MUST NOT" be told to others (7.1.2.2)
@@ -337,7 +341,7 @@ class Inflater:
         """Take the first step in a frame, perhaps the first of a message."""
         if frame.opcode != _CONT:
             self._size = self._wire = self._streams = 0
-        self._wire += len(frame.payload)
+        self._wire += len(frame.payload) - _FLUSH * frame.end
         limit = self._max_size
         # Bounds what inflates to nothing. What cannot be compressed grows by less than this.
         if limit is not None and self._wire > limit + limit // 8 + 1024:

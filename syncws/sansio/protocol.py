@@ -56,7 +56,7 @@ class Protocol:
         rcvd: the Close frame received, or ``None``.
         sent: the Close frame sent, or ``None``.
         frames_received: frames that arrived whole.
-        inflated: bytes that came out of compressed messages in the last ``receive``.
+        inflated: bytes of the finished messages that were inflated by the last ``receive``.
         backlog: whether it has more to tell; then ask with ``receive(b"")`` before reading on.
         is_open: whether frames may be sent: no Close was sent or received.
     """
@@ -78,7 +78,7 @@ class Protocol:
         self._decoder = FrameDecoder(role is Role.SERVER, max_size, deflate is not None)
         self._inflater = None if deflate is None else deflate.inflater(role, max_size)
         self._stream: Iterator[Item] = iter(())  # what is yet to be inflated
-        self.inflated = 0
+        self.inflated = self._pieces = 0
         self.backlog = False
         self._assembler = Assembler(max_size, max_fragments)
         self._ended = False
@@ -95,7 +95,7 @@ class Protocol:
         """
         if self._ended:
             return []
-        self.inflated = 0
+        self.inflated = self._pieces = 0
         items = self._decoder.feed(data)
         messages = self._decoder.messages
         if messages == len(items) and messages and not (self._assembler.active or self.backlog):
@@ -126,7 +126,7 @@ class Protocol:
             messages += isinstance(item, (str, bytes))
             if isinstance(item, ProtocolError):
                 break  # nothing that comes behind it is looked at
-            if self.inflated >= STEP:
+            if self.inflated + self._pieces >= STEP:
                 self._stream, self.backlog = stream, True
                 return inflated, messages
         self._stream, self.backlog = iter(()), False
@@ -146,7 +146,7 @@ class Protocol:
                     yield message if item.opcode == _BINARY else decode_text(message)
                 else:
                     for frame in self._inflater.pieces(item):
-                        self.inflated += len(frame.payload)
+                        self._pieces += len(frame.payload)
                         yield frame
             except ProtocolError as exc:
                 yield exc

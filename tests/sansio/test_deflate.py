@@ -26,6 +26,7 @@ from syncws.sansio.deflate import (
 from syncws.sansio.frames import Frame
 
 TAIL = b"\x00\x00\xff\xff"
+OURS = Deflate(server_max_window_bits=12)
 WIDE = Deflate(server_max_window_bits=15, client_max_window_bits=15)
 TEXT = b"the quick brown fox jumps over the lazy dog; " * 20
 
@@ -63,7 +64,8 @@ def inflater(bits=15, takeover=True, max_size=None):
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        (Deflate(), "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12"),
+        (Deflate(), "permessage-deflate; client_max_window_bits=12"),
+        (OURS, "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12"),
         (WIDE, "permessage-deflate; client_max_window_bits"),
         (
             Deflate(True, True, 8, 15),
@@ -213,16 +215,16 @@ def test_agreed(answer, expected):
         (WIDE, "permessage-deflate; server_max_window_bits=9; client_max_window_bits=9", None),
         (WIDE, "permessage-deflate; server_no_context_takeover", None),
         (WIDE, "permessage-deflate; client_no_context_takeover", None),
-        (Deflate(), "permessage-deflate; server_max_window_bits=12", None),
-        (Deflate(), "permessage-deflate; server_max_window_bits=8", None),
-        (Deflate(), "permessage-deflate", "server_max_window_bits is 15; we offered 12"),
+        (OURS, "permessage-deflate; server_max_window_bits=12", None),
+        (OURS, "permessage-deflate; server_max_window_bits=8", None),
+        (OURS, "permessage-deflate", "server_max_window_bits is 15; we offered 12"),
         (
-            Deflate(),
+            OURS,
             "permessage-deflate; server_max_window_bits=13",
             "server_max_window_bits is 13; we offered 12",
         ),
         (
-            Deflate(),
+            OURS,
             "permessage-deflate; server_max_window_bits=9; client_max_window_bits=13",
             "client_max_window_bits is 13; we offered 12",
         ),
@@ -230,6 +232,12 @@ def test_agreed(answer, expected):
             Deflate(server_no_context_takeover=True, server_max_window_bits=15),
             "permessage-deflate",
             "no server_no_context_takeover",
+        ),
+        # What gorilla/websocket answers to anything.
+        (
+            Deflate(),
+            "permessage-deflate; server_no_context_takeover; client_no_context_takeover",
+            None,
         ),
         (None, "permessage-deflate", "we offered none"),
         (WIDE, "permessage-deflate; server_max_window_bits=7", "expected 8 to 15"),
@@ -246,7 +254,12 @@ def test_check_answer(settings, answer, problem):
 
 
 every = st.builds(
-    Deflate, st.booleans(), st.booleans(), st.integers(8, 15), st.integers(8, 15), st.integers(0, 9)
+    Deflate,
+    st.booleans(),
+    st.booleans(),
+    st.none() | st.integers(8, 15),
+    st.integers(8, 15),
+    st.integers(0, 9),
 )
 
 
@@ -455,6 +468,19 @@ def test_data_that_inflates_to_nothing_has_a_limit():
     with pytest.raises(MessageTooBig) as caught:
         list(into.pieces(message((b"\x00" + TAIL) * 1000, False)))
     assert caught.value.code == 1009
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_fragments_that_grow_by_being_flushed_do_not_count_for_that(size):
+    """A client that sends a list of words sends each with some bytes more."""
+    out, into = deflater(), inflater(max_size=10_000)
+    out.begin()
+    parts = [out.part(random.Random(n).randbytes(size), False) for n in range(10_000 // size)]
+    parts.append(out.part(b"", True))
+    frames = [message(parts[0], False)] + [Frame(0, part, False) for part in parts[1:-1]]
+
+    assert sum(map(len, parts)) > 15_000
+    assert len(inflated(into, *frames, Frame(0, parts[-1]))) == 10_000 // size * size
 
 
 def test_what_cannot_be_compressed_may_be_longer_than_the_limit():

@@ -356,6 +356,20 @@ def test_a_stream_without_a_limit_comes_in_pieces(role):
     assert peak < 8 * MIB
 
 
+@both_roles
+def test_what_comes_in_pieces_is_counted_once(role):
+    """Two such messages, and what is behind them, find room in the queue."""
+    options = {"extensions": ANSWER, "ping_interval": None}
+    data = raw(random.Random(1).randbytes(1000) * 240)[:-4]
+    with end_and_peer(role, **options) as (ws, peer):
+        frame = peer.frame(BINARY | RSV1, data)
+        for at in range(0, len(frame), 500):
+            peer.sock.sendall(frame[at : at + 500])
+            eventually(lambda size=at: ws.stats.bytes_received > size)
+        eventually(lambda: ws.stats.messages_received == 1)
+        assert 240_000 <= ws._queue._bytes + ws._queue._pieces_bytes < 300_000
+
+
 def test_an_idle_connection_keeps_no_context():
     """It is made for the first message that is compressed."""
     with serving() as (server, accepted):
