@@ -66,13 +66,14 @@ def child(*parts: str, args: tuple[object, ...] = ()) -> Iterator[Child]:
 
 
 def blocks_in(functions: str, mark: str) -> None:
-    """For the child: print the mark once the main thread is inside one of these functions."""
+    """For the child: print the mark once the main thread sleeps inside one of these functions."""
     import threading
 
-    from support.threads import blocked_in, eventually
+    from support.threads import asleep, blocked_in, eventually
 
     def watch() -> None:
-        eventually(lambda: blocked_in(threading.main_thread(), *functions.split()))
+        main = threading.main_thread()
+        eventually(lambda: blocked_in(main, *functions.split()) and asleep(main))
         print(mark, flush=True)
 
     threading.Thread(target=watch, daemon=True).start()

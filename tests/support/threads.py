@@ -73,6 +73,19 @@ def blocked_in(thread: threading.Thread, *functions: str) -> bool:
     return False
 
 
+def asleep(thread: threading.Thread) -> bool:
+    """
+    Tell whether a thread waits in the system, as far as that can be told here.
+
+    A signal that comes just before is noticed by Python only when the wait ends.
+    """
+    try:
+        with open(f"/proc/self/task/{thread.native_id}/stat", encoding="ascii") as file:
+            return file.read().rpartition(")")[2].split()[0] == "S"
+    except FileNotFoundError:
+        return True
+
+
 def live_threads() -> list[threading.Thread]:
     """Return the threads that a test must not leave behind."""
     return [
