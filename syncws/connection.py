@@ -181,8 +181,8 @@ class Connection:
             text: ``True`` sends bytes-like as Text (it must be UTF-8), ``False`` sends ``str`` as
                 Binary.
             compress: ``True`` compresses if the peer can do it, ``False`` does not; ``None`` does
-                from ``Deflate.threshold`` bytes on. What would not become smaller goes as it is. Of
-                an iterable nobody knows the size: it is compressed unless ``False``.
+                from ``Deflate.threshold`` bytes on. What would not become smaller goes as it is. An
+                iterable, whose size nobody knows, is compressed only with ``True``.
             timeout: seconds; ``None`` means the option ``send_timeout``.
 
         Raises:

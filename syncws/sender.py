@@ -142,7 +142,7 @@ class Sender:
         """
         with self._turn(deadline):
             begun = False
-            if self._deflater is not None and compress is not False:
+            if self._deflater is not None and compress:
                 parts = _compressed_parts(parts, self._deflater)
             for part in parts:
                 if not self._write(self._frames([part]), deadline):

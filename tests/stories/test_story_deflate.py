@@ -131,15 +131,15 @@ def test_fragments_and_streams(settings, fragment_size):
     with linked(compression=settings, fragment_size=fragment_size) as (client, server):
         for one, other in ((client, server), (server, client)):
             for _ in range(2):
-                one.send(iter(parts))
+                one.send(iter(parts), compress=True)
                 assert other.recv(WATCHDOG) == "".join(parts)
-                one.send(iter(parts))
+                one.send(iter(parts), compress=True)
                 assert "".join(other.recv_stream(WATCHDOG)) == "".join(parts)
-                one.send(part.encode() for part in parts)
+                one.send((part.encode() for part in parts), compress=True)
                 assert b"".join(other.recv_stream(WATCHDOG)) == "".join(parts).encode()
                 one.send("x" * 5000)
                 assert other.recv(WATCHDOG) == "x" * 5000
-                one.send(iter([]))
+                one.send(iter([]), compress=True)
                 one.send("end")
                 assert other.recv(WATCHDOG) == "end"
 
@@ -157,6 +157,8 @@ def test_the_threshold_and_the_word_of_the_caller():
         assert cost("x" * 100) < 30
         assert cost("x" * 100, compress=False) == 6 + 100
         assert cost(random.Random(1).randbytes(1000), compress=True) == 8 + 1000
+        assert cost(["x" * 1000]) > 1000
+        assert cost(["x" * 1000], compress=True) < 50
 
 
 @both_roles
@@ -169,7 +171,7 @@ def test_a_ping_passes_between_compressed_fragments(role):
             go_on.wait(WATCHDOG)
             yield "y" * 1000
 
-        sending = Running(ws.send, parts())
+        sending = Running(ws.send, parts(), compress=True)
         assert peer.recv()[0] == TEXT
         peer.send(PING, b"now")
         assert peer.recv() == (PONG, b"now")  # also while the rest is still being made
@@ -255,7 +257,7 @@ def test_a_message_that_raises_in_the_middle_closes_the_connection():
 
     with linked() as (client, server):
         with pytest.raises(KeyError):
-            client.send(parts())
+            client.send(parts(), compress=True)
         with pytest.raises(syncws.ConnectionClosedError) as caught:
             server.recv(WATCHDOG)
         assert caught.value.code == 1011
