@@ -58,8 +58,8 @@ class Scenario:
     metrics: tuple[str, ...]
     size: int = 32
     tls: bool = False
-    deflate: bool = False
     one_cpu: bool = False
+    deflate: bool = False
     connections: int = 0
     in_flight: int = 0
     contestants: tuple[str, ...] = ()  # names; all that have the role if empty

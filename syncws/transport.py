@@ -25,6 +25,7 @@ READ_SIZE = 64 * 1024
 LITTLE_READ = 512
 _LITTLE_READ = (LITTLE_READ,)
 _BIG_READ = (READ_SIZE,)
+_FIRST_READ = (4 * 1024,)  # the head of an opening handshake, in one piece
 _FEW_PINGS = 4096  # bytes
 # Windows has neither; there the socket is non-blocking and every wait is a select().
 _DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
@@ -50,7 +51,7 @@ class Transport:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._received: list[bytes] = []  # one read, for a moment
-        self._read_size = _BIG_READ  # of the next read: big, if the last one was not little
+        self._read_size = _FIRST_READ  # of the next read: big, if the last one was not little
         # (bytes, how many of them the socket took, call by call). Ctrl-C may come in behind every
         # call; so the one that moves bytes notes that too, all of it in C: see extend() and map().
         self._unsent: list[tuple[bytes, list[int]]] = []

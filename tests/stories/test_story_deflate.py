@@ -304,8 +304,8 @@ def test_a_bomb_costs_max_size_and_little_more(role, kind, max_size):
         eventually(lambda: not sending.alive)
         assert isinstance(receiving.error(), syncws.ConnectionClosedError)
 
-    # What was inflated, joined with what came before; 1 MiB for reads and the process.
-    assert peak < 2 * max_size + MIB
+    # What was inflated, and the next step of it; reads, and what the test itself needs.
+    assert peak < max_size + 1.5 * MIB
 
 
 @both_roles
