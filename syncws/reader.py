@@ -143,18 +143,17 @@ class Reader:
                 return False
             try:
                 data = b"" if backlog else transport.take()
-                if data is None:
-                    pass
-                elif data or backlog:
-                    self._served = self._received(data)
-                else:
+                if data or backlog:
+                    self._served = self._received(data or b"")
+                elif data is not None:
                     self._end(None)
             except OSError:
                 raise
             except BaseException:
-                # Ctrl-C, or a callback that exits: what was received may be lost, so nothing
-                # can follow it.
+                # Ctrl-C, or a callback that exits: what was received may be lost, so nothing can
+                # follow it, neither from the socket nor from the backlog.
                 transport.abort()
+                self._force_end()
                 raise
         except OSError as exc:
             self._end(exc)

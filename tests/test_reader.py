@@ -7,6 +7,7 @@ import socket
 
 import pytest
 
+import syncws
 from support.ends import both_roles, end_and_peer, plain_and_tls
 from support.threads import WATCHDOG, Running, blocked_in, eventually
 from syncws import recvqueue, transport
@@ -24,10 +25,13 @@ class Fixture:
         self.transport = transport.Transport(ours)
         self.queue = recvqueue.RecvQueue(4, None)
         self.ends: list[BaseException | None] = []
+        self.interrupted = False
         self.reader = Reader(self.transport, self.queue, self.received, self.ended, "the-reader")
         self.reader.start(b"")
 
     def received(self, data: bytes) -> bool:
+        if self.interrupted:
+            raise KeyboardInterrupt
         return self.queue.put([data], len(data))
 
     def ended(self, error: BaseException | None) -> None:
@@ -135,6 +139,46 @@ def test_pings_are_answered_while_somebody_receives(role, secure):
         assert peer.recv_until(PONG) == b"?"
         peer.send(TEXT, b"hello")
         assert receiving.result() == "hello"
+
+
+def test_nothing_follows_what_an_interruption_has_lost(fixture):
+    """Neither what the socket still holds nor what was received and not looked at yet."""
+    fixture.interrupted = True
+    fixture.theirs.send(b"lost")
+    with pytest.raises(KeyboardInterrupt):
+        fixture.reader.get(Deadline(WATCHDOG))
+
+    assert fixture.ends == [None]
+    with pytest.raises(recvqueue.QueueClosed):
+        fixture.reader.get(Deadline(WATCHDOG))
+
+
+@pytest.mark.parametrize("extensions", ["", "permessage-deflate"])
+@both_roles
+def test_messages_that_an_interruption_has_lost_leave_no_gap(role, extensions):
+    """Of a stream of messages the receiver has the beginning, and then the connection ends."""
+    with end_and_peer(role, ping_interval=None, extensions=extensions) as (ws, peer):
+        protocol, batches = ws._engine.protocol, []
+        receive = protocol.receive
+
+        def interrupted(data):
+            facts = receive(data)
+            batches.append(len(data))
+            if len(batches) == 3:
+                raise KeyboardInterrupt
+            return facts
+
+        protocol.receive = interrupted
+        frames = [peer.frame(BINARY, b"%d" % number + bytes(1000)) for number in range(400)]
+        sending = Running(peer.sock.sendall, b"".join(frames))
+        received = []
+        with pytest.raises(syncws.ConnectionClosedError):
+            while True:
+                with contextlib.suppress(KeyboardInterrupt):
+                    received.append(int(ws.recv(WATCHDOG).rstrip(b"\0")))
+        eventually(lambda: not sending.alive)
+
+    assert received == list(range(len(received)))
 
 
 @pytest.mark.parametrize("call", ["recv", "ping", "close"])
