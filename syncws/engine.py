@@ -34,7 +34,7 @@ from .options import Options
 from .pings import Pings, Waiter
 from .reader import Reader
 from .recvqueue import RecvQueue
-from .sansio import RSV1, Action, Agreement, Fact, Fragment, Input, Ping, Pong, Protocol
+from .sansio import Action, Agreement, Fact, Fragment, Input, Ping, Pong, Protocol
 from .sender import Sender
 from .transport import Transport
 from .writer import Writer
@@ -349,9 +349,9 @@ class Engine:
     def __str__(self) -> str:
         return f"{self.protocol.role.value} {self.protocol.state.value}"
 
-    def _log_sent(self, opcode: int, payload: bytes) -> None:
-        how = f"compressed to {len(payload)} bytes" if opcode & RSV1 else _short(payload)
-        self._logger.debug("%s > %s %s", self, Opcode(opcode & ~RSV1).name, how)
+    def _log_sent(self, opcode: int, payload: bytes, compressed: bool) -> None:
+        shown = f"compressed to {len(payload)} bytes" if compressed else _short(payload)
+        self._logger.debug("%s > %s %s", self, Opcode(opcode).name, shown)
 
     def _log_received(self, facts: list[Fact]) -> None:
         for fact in facts:

@@ -1,5 +1,5 @@
 """
-What users may send, brought into one form: (opcode, payload, fin).
+What users may send, brought into one form: (opcode, payload, fin, rsv1).
 
 The one place that looks at the type of a message on its way out.
 """
@@ -12,8 +12,8 @@ from typing import Union
 
 from .codes import Opcode
 
-# Opcode (with the RSV1 bit if it is compressed), payload, fin: one frame's worth.
-Part = tuple[int, Union[bytes, memoryview], bool]
+# Opcode, payload, fin, rsv1: one frame's worth.
+Part = tuple[int, Union[bytes, memoryview], bool, bool]
 DataLike = Union[str, bytes, bytearray, memoryview]
 _BYTES_LIKE = (bytes, bytearray, memoryview)
 
@@ -78,19 +78,21 @@ def as_fragments(fragments: Iterable[object], text: bool | None) -> Iterator[Par
             raise TypeError("fragments of one message are all str or all bytes-like")
         if opcode is Opcode.TEXT:
             decoder.decode(content[1])
-        yield (opcode if begins else Opcode.CONT), content[1], False
+        yield (opcode if begins else Opcode.CONT), content[1], False, False
         begins = False
     if not begins:
         decoder.decode(b"", True)
-        yield Opcode.CONT, b"", True
+        yield Opcode.CONT, b"", True, False
 
 
-def split(opcode: int, payload: bytes, size: int | None) -> Iterator[Part]:
+def split(opcode: int, payload: bytes, size: int | None, rsv1: bool = False) -> Iterator[Part]:
     """Cut a message into frames of at most ``size`` bytes of payload (RFC 6455 section 5.4)."""
     if size is None or len(payload) <= size:
-        yield opcode, payload, True
+        yield opcode, payload, True, rsv1
         return
     view = memoryview(payload)
     for start in range(0, len(payload), size):
         last = start + size >= len(payload)
-        yield (Opcode.CONT if start else opcode), view[start : start + size], last
+        begins = start == 0
+        part = view[start : start + size]
+        yield (opcode if begins else Opcode.CONT), part, last, rsv1 and begins

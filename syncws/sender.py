@@ -16,7 +16,7 @@ from .deadline import Deadline, acquire
 from .exceptions import ConcurrencyError
 from .masking import mask_key
 from .outgoing import Part, split
-from .sansio import RSV1, Deflater, Protocol
+from .sansio import Deflater, Protocol
 from .writer import Block, Writer
 
 _LARGE = 16 * 1024  # bytes of payload that are not worth a copy
@@ -30,7 +30,7 @@ class Sender:
         admit: raises if data may no longer be sent.
         failed: told of a network error; returns what to raise for it.
         give_up: called when a message cannot be finished any more.
-        log: told of every frame, or None.
+        log: told of every frame and whether it is compressed, or None.
 
     Attributes:
         messages: how many were sent so far.
@@ -45,7 +45,7 @@ class Sender:
         admit: Callable[[], None],
         failed: Callable[[OSError], Exception],
         give_up: Callable[[], None],
-        log: Callable[[int, bytes], None] | None,
+        log: Callable[[int, bytes, bool], None] | None,
     ) -> None:
         # Two accounts of each, as they are kept under different locks.
         self.messages = self._data_frames = self._data_bytes = 0
@@ -74,12 +74,10 @@ class Sender:
             TimeoutError: as Connection.send.
         """
         size = self._fragment_size
-        deflater = self._deflater
-        if (size is not None and len(payload) > size) or (
-            deflater is not None and deflater.wanted(len(payload), compress)
-        ):
+        deflater = self._deflater_for(payload, compress)
+        if deflater is not None or (size is not None and len(payload) > size):
             with self._turn(deadline):
-                parts = split(*self._compressed(opcode, payload, compress), size)
+                parts = self._parts(opcode, payload, deflater)
                 done = self._write(self._frames(parts), deadline)
                 self._sent(1)
         else:  # the common case, without detours
@@ -87,7 +85,7 @@ class Sender:
                 self._wait_turn(deadline)
             try:
                 self._holder = threading.get_ident()
-                frame = self._encode((opcode, payload, True))
+                frame = self._encode((opcode, payload, True, False))
                 done = self._write((frame,), deadline)
                 self.messages += 1
             finally:
@@ -122,8 +120,8 @@ class Sender:
             frames: list[bytes] = []
             count = 0
             for opcode, payload in contents:
-                content = self._compressed(opcode, payload, compress)
-                for frame in map(self._encode, split(*content, self._fragment_size)):
+                parts = self._parts(opcode, payload, self._deflater_for(payload, compress))
+                for frame in map(self._encode, parts):
                     frames += (frame,) if isinstance(frame, bytes) else frame
                 count += 1
             done = not frames or self._write([b"".join(frames)], deadline)
@@ -170,14 +168,18 @@ class Sender:
             self._holder = None
             self._lock.release()
 
-    def _compressed(self, opcode: int, payload: bytes, compress: bool | None) -> tuple[int, bytes]:
-        """Compress a message, if that is wanted and makes it smaller."""
+    def _deflater_for(self, payload: bytes, compress: bool | None) -> Deflater | None:
+        """Return what compresses this message, or None if it goes as it is."""
         deflater = self._deflater
-        if deflater is not None and deflater.wanted(len(payload), compress):
-            compressed = deflater.message(payload)
-            if compressed is not None:
-                return opcode | RSV1, compressed
-        return opcode, payload
+        wanted = deflater is not None and deflater.wanted(len(payload), compress)
+        return deflater if wanted else None
+
+    def _parts(self, opcode: int, payload: bytes, deflater: Deflater | None) -> Iterator[Part]:
+        """Cut a message into frames; with a deflater compress it, if that makes it smaller."""
+        compressed = None if deflater is None else deflater.message(payload)
+        if compressed is None:
+            return split(opcode, payload, self._fragment_size)
+        return split(opcode, compressed, self._fragment_size, rsv1=True)
 
     def _sent(self, count: int) -> None:
         """Note that so many messages went out."""
@@ -213,21 +215,21 @@ class Sender:
             yield frame
 
     def _encode(self, part: Part) -> Block:
-        opcode, payload, fin = part
+        opcode, payload, fin, rsv1 = part
         size = len(payload)
         frame: Block
         if size >= _LARGE and not self._masks:
-            header = self._protocol.header(opcode, size, fin)
+            header = self._protocol.header(opcode, size, fin, rsv1)
             frame = header, payload  # type: ignore[assignment]
             size += len(header)
         else:
             key = mask_key() if self._masks else b""
-            frame = self._protocol.encode(opcode, payload, key, fin)
+            frame = self._protocol.encode(opcode, payload, key, fin, rsv1)
             size = len(frame)
         self._data_frames += 1
         self._data_bytes += size
         if self._log is not None:
-            self._log(opcode, bytes(payload))
+            self._log(opcode, bytes(payload), rsv1)
         return frame
 
     def note(self, opcode: int, payload: bytes, frame: bytes) -> None:
@@ -235,14 +237,13 @@ class Sender:
         self._control_frames += 1
         self._control_bytes += len(frame)
         if self._log is not None:
-            self._log(opcode, payload)
+            self._log(opcode, payload, False)
 
 
 def _compressed_parts(parts: Iterable[Part], deflater: Deflater) -> Iterator[Part]:
-    """Compress a message whose parts are made as we go; the first one's opcode says so."""
-    for opcode, payload, fin in parts:
-        marked = opcode if opcode == Opcode.CONT else opcode | RSV1
-        yield marked, deflater.part(bytes(payload), fin), fin
+    """Compress a message whose parts are made as we go."""
+    for opcode, payload, fin, _ in parts:
+        yield opcode, deflater.part(bytes(payload), fin), fin, opcode != Opcode.CONT
 
 
 def _late(deadline: Deadline) -> TimeoutError:

@@ -132,7 +132,7 @@ def test_an_iterable_is_no_whole_message(message):
 )
 def test_an_iterable_becomes_the_frames_of_one_message(fragments, text, parts):
     """One frame for each fragment, and an empty one for the end (RFC 6455 section 5.4)."""
-    assert list(as_fragments(fragments, text)) == parts
+    assert list(as_fragments(fragments, text)) == [(*part, False) for part in parts]
 
 
 def test_each_frame_is_there_as_soon_as_its_fragment():
@@ -144,7 +144,7 @@ def test_each_frame_is_there_as_soon_as_its_fragment():
     asked_for_first = list(asked)
     next(parts)
 
-    assert first == (TEXT, b"a", False)
+    assert first == (TEXT, b"a", False, False)
     assert asked_for_first == ["a"]
     assert asked == ["a", "b"]
 
@@ -214,4 +214,6 @@ def test_an_error_of_the_iterable_comes_through():
 )
 def test_split_cuts_a_long_message(payload, size, parts):
     """No frame is longer than asked for; the last one ends the message."""
-    assert list(split(TEXT, payload, size)) == parts
+    assert list(split(TEXT, payload, size)) == [(*part, False) for part in parts]
+    compressed = list(split(TEXT, payload, size, rsv1=True))
+    assert compressed == [(*part, part[0] == TEXT) for part in parts]

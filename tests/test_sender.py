@@ -49,7 +49,7 @@ class Bench:
             self._log,
         )
 
-    def _log(self, opcode, payload):
+    def _log(self, opcode, payload, compressed):
         self.logged.append((int(opcode), payload))
         self.frame_made()
 

@@ -194,12 +194,12 @@ class InterruptedList(list):
         raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("name", ["_unsent", "_written"])
-def test_an_interruption_comes_never_between_data_and_rest(ends, name):
+@pytest.mark.parametrize(
+    ("kind", "name"), [("plain", "_unsent"), ("tls", "_unsent"), ("tls", "_written")]
+)
+def test_an_interruption_comes_never_between_data_and_rest(request, kind, name):
     """What is sent next would be taken for the rest."""
-    ours, theirs = ends
-    if not hasattr(ours, name):
-        pytest.skip("not over TLS")
+    ours, theirs = request.getfixturevalue(kind)
     interrupted, before = InterruptedList(), getattr(ours, name)
 
     setattr(ours, name, interrupted)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from .assembler import Fragment
 from .closing import Action, Input, Phase, render_table
 from .deflate import Agreement, Deflater, agreed
-from .frames import MAX_CONTROL_PAYLOAD, RSV1
+from .frames import MAX_CONTROL_PAYLOAD
 from .handshake import (
     SAME_ORIGIN,
     Origins,
@@ -26,7 +26,6 @@ from .protocol import Fact, Ping, Pong, Protocol, validated_close
 
 __all__ = [
     "MAX_CONTROL_PAYLOAD",
-    "RSV1",
     "SAME_ORIGIN",
     "Action",
     "Agreement",

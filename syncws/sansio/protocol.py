@@ -242,13 +242,15 @@ class Protocol:
         payload: bytes | bytearray | memoryview,
         mask_key: bytes,
         fin: bool = True,
+        rsv1: bool = False,
     ) -> bytes:
         """Encode any frame; the mask key is used by clients only."""
-        return encode_frame(opcode, payload, mask_key if self.role is Role.CLIENT else None, fin)
+        key = mask_key if self.role is Role.CLIENT else None
+        return encode_frame(opcode, payload, key, fin, rsv1)
 
-    def header(self, opcode: int, size: int, fin: bool = True) -> bytes:
+    def header(self, opcode: int, size: int, fin: bool, rsv1: bool) -> bytes:
         """Encode what comes before a payload that is not masked: a server's."""
-        return encode_header(opcode, size, None, fin)
+        return encode_header(opcode, size, None, fin, rsv1)
 
 
 def validated_close(code: int, reason: str) -> Close:

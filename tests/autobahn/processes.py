@@ -87,7 +87,7 @@ class Child:
                 return found
             if self.status is not None:
                 raise self.failure(f"ended with status {self.status} before it could {what}")
-            time.sleep(0.05)
+            self.wait(time.monotonic() + 0.05)
         raise self.failure(f"did not {what} within {START_LIMIT:.0f} s")
 
 
