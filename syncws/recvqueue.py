@@ -25,6 +25,8 @@ Message = Union[str, bytes]
 # megabytes.
 _MANY = 64
 _SHORT = 4096  # bytes
+# Seconds. A destructor may call drain() in the feeder's own thread, between its look and its wait.
+_LOOK_AGAIN = 0.5
 
 
 class QueueClosed(Exception):
@@ -192,7 +194,7 @@ class RecvQueue:
             try:
                 self.parked = True
                 while not self._draining and self._full():
-                    wait(self._emptied, Deadline(None))
+                    wait(self._emptied, Deadline(_LOOK_AGAIN))
             finally:
                 self.parked = False
 

@@ -287,6 +287,19 @@ def test_a_taker_behind_other_messages_does_not_let_a_large_one_in():
     assert (first, second) == (b"12345", b"12345678" * 2)
 
 
+def test_drain_in_the_feeders_own_thread_lets_it_go(monkeypatch):
+    """A destructor may run anywhere: here when the feeder has just seen that the queue is full."""
+    queue = RecvQueue(1, None)
+    queue.put(["a"], 1)
+
+    def full():
+        queue.drain()
+        return True
+
+    monkeypatch.setattr(queue, "_full", full)
+    Running(queue.park).result()
+
+
 def test_drain_lets_the_feeder_go_and_drops_what_finds_no_room():
     """Behind drain the feeder never waits; the queue holds what it held."""
     queue = RecvQueue(2, None)

@@ -304,8 +304,8 @@ def test_ctrl_c_does_not_tear_the_stream(secure):
 
         def send(ws, sizes=(4, 100, 100_000)):
             number = 0
-            signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0002, 0.003))
             try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0002, 0.003))
                 while True:
                     ws.send(number.to_bytes(4, "big") + bytes(random.choice(sizes)))
                     number += 1
