@@ -19,6 +19,7 @@ from .codes import CloseCode, State
 from .connection import Connection
 from .deadline import Deadline, wait
 from .exceptions import Close
+from .handlers import Handler
 from .listening import check_server_context, listen, listen_unix
 from .options import Options, OptionsDict
 from .sansio import (
@@ -29,7 +30,7 @@ from .sansio import (
     checked_subprotocols,
     validated_close,
 )
-from .session import Handler, Policy, ProcessRequest, ProcessResponse, Session
+from .session import Policy, ProcessRequest, ProcessResponse, Session
 from .version import __version__
 from .workers import Workers
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import email.utils
-import inspect
 import logging
 import socket
 import ssl as ssl_module
 from collections.abc import Sequence
 from typing import Callable, Union
 
-from .codes import CloseCode, Role
+from .codes import Role
 from .connection import Connection
 from .deadline import Deadline
-from .exceptions import Close, ConnectionClosed, InvalidHandshake
+from .exceptions import Close, InvalidHandshake
+from .handlers import Handler, run_handler
 from .options import Options
 from .sansio import (
     Origins,
@@ -29,7 +29,6 @@ from .sansio import (
 )
 from .transport import TLSTransport, Transport
 
-Handler = Callable[..., object]
 ProcessRequest = Callable[[Request], Union[Response, None]]
 ProcessResponse = Callable[[Request, Response], Union[Response, None]]
 
@@ -96,7 +95,7 @@ class Session:
                 self._transport.close()
         if connection is not None:
             opened(connection)
-            self._handle(connection)
+            run_handler(self._policy.handler, connection)
 
     def begin_close(self, close: Close) -> None:
         """Begin the closing handshake without waiting; whoever has not asked yet is cut off."""
@@ -196,39 +195,6 @@ class Session:
             while self._transport.recv(linger):
                 if linger.lapsed:
                     break
-
-    def _handle(self, connection: Connection) -> None:
-        """Let the handler do its work, then close the connection."""
-        code = CloseCode.INTERNAL_ERROR
-        try:
-            if wants_path(self._policy.handler):
-                self._policy.handler(connection, connection.path)
-            else:
-                self._policy.handler(connection)
-            code = CloseCode.NORMAL_CLOSURE
-        except ConnectionClosed as exc:
-            self._log.debug("%r: the handler ended with %s", connection, exc)
-        except Exception:
-            self._log.exception("%r: the handler failed", connection)
-        finally:
-            connection.close(code)
-
-
-def wants_path(handler: Handler) -> bool:
-    """
-    Tell from its signature whether the handler is called as ``handler(ws, path)``.
-
-    It is if it requires a second positional argument, or has one that is called "path".
-    """
-    try:
-        parameters = list(inspect.signature(handler).parameters.values())
-    except (TypeError, ValueError):  # a builtin without signature
-        return False
-    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if len(positional) < 2:
-        return False
-    second = positional[1]
-    return second.default is second.empty or second.name == "path"
 
 
 def _refusal(exc: InvalidHandshake) -> Response:

@@ -26,6 +26,7 @@ FLOORS = [
     {"sender"},
     {"engine"},
     {"connection"},
+    {"handlers"},
     {"session", "basic_auth"},
     {"client", "server"},
     {"__init__"},
