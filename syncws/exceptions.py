@@ -227,3 +227,16 @@ class InvalidStatus(InvalidHandshake):
 
 class TooManyRedirects(InvalidHandshake):
     """The server redirected more often than ``max_redirects``, or to where we must not go."""
+
+
+class TooManyConnections(InvalidHandshake):
+    """The server has ``max_connections`` clients already."""
+
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("too many connections; try again later")
+
+
+class UnsupportedServer(WebSocketException, RuntimeError):
+    """A WSGI server does not let its applications take over the socket of a request."""

@@ -1,5 +1,5 @@
 """
-One daemon thread for the whole process: timers, and writes that wait for the socket.
+One daemon thread for the whole process: timers, and sockets that are waited for.
 
 Knows nothing of WebSocket. Its callbacks must not block: they are called one after the other.
 """
@@ -7,6 +7,7 @@ Knows nothing of WebSocket. Its callbacks must not block: they are called one af
 from __future__ import annotations
 
 import contextlib
+import functools
 import heapq
 import itertools
 import logging
@@ -15,13 +16,15 @@ import select
 import socket
 import threading
 import time
-from typing import Callable
+from typing import Callable, Optional
 
 from .deadline import FOREVER
 
 logger = logging.getLogger("syncws")
 
 Callback = Callable[[], None]
+_Watched = dict[socket.socket, tuple[str, Callback]]
+_Wait = Callable[[Optional[float]], list[socket.socket]]
 _SWEEP = 256  # timers, from which on cancelled ones are looked for
 
 
@@ -46,7 +49,7 @@ class Timer:
 
 class Housekeeper:
     """
-    Calls back when a time has come, or when a socket takes bytes again.
+    Calls back when a time has come, or when a socket can be written or read.
 
     Thread-safe. Its thread starts with the first request and stays; waiting costs it nothing.
     """
@@ -67,7 +70,8 @@ class Housekeeper:
         self._order = (
             itertools.count()
         )  # timers of one moment are called in the order of their making
-        self._writers: dict[socket.socket, Callback] = {}
+        self._watched: _Watched = {}
+        self._changed = True  # what is watched, since the thread last looked
         self._thread: threading.Thread | None = None
         self._sleeping_until = 0.0
 
@@ -89,14 +93,27 @@ class Housekeeper:
 
     def call_when_writable(self, sock: socket.socket, callback: Callback) -> None:
         """Call back once, when the socket takes bytes again or is broken."""
+        self._watch(sock, "write", callback)
+
+    def call_when_readable(self, sock: socket.socket, callback: Callback) -> None:
+        """Call back once, when something can be read from the socket, or its end."""
+        self._watch(sock, "read", callback)
+
+    def _watch(self, sock: socket.socket, event: str, callback: Callback) -> None:
         with self._lock:
-            self._writers[sock] = callback
+            self._watched[sock] = (event, callback)
+            self._changed = True
             self._wake(0.0)
 
     def forget(self, sock: socket.socket) -> None:
         """Watch a socket no more. Call it before the socket is closed."""
+        self._unwatch(sock)
+
+    def _unwatch(self, sock: socket.socket) -> Callback | None:
         with self._lock:
-            self._writers.pop(sock, None)
+            entry = self._watched.pop(sock, None)
+            self._changed = self._changed or entry is not None
+            return entry and entry[1]
 
     def _wake(self, when: float) -> None:
         """See to it that the thread is awake by then. Needs the lock."""
@@ -130,17 +147,22 @@ class Housekeeper:
         while True:
             with self._lock:
                 due, timeout = self._due_timers()
-                writers = list(self._writers)
+                if self._changed:
+                    self._changed = False
+                    wait = _waiting_for(sleeper, self._watched)
                 self._sleeping_until = 0.0 if due else _forever(timeout)
             for callback in due:
                 _call(callback)
             if due:
                 continue
-            for sock in _wait(sleeper, writers, timeout):
-                with self._lock:
-                    callback_or_none = self._writers.pop(sock, None)
-                if callback_or_none is not None:
-                    _call(callback_or_none)
+            ready = wait(timeout)
+            with contextlib.suppress(BlockingIOError):
+                while len(sleeper.recv(4096)) == 4096:
+                    pass
+            for sock in ready:
+                watcher = self._unwatch(sock)
+                if watcher is not None:
+                    _call(watcher)
 
     def _due_timers(self) -> tuple[list[Callback], float | None]:
         """Take out the timers that are due; tell the seconds to the next. Needs the lock."""
@@ -158,30 +180,37 @@ def _forever(timeout: float | None) -> float:
     return float("inf") if timeout is None else time.monotonic() + timeout
 
 
-def _wait(
-    sleeper: socket.socket, writers: list[socket.socket], timeout: float | None
-) -> list[socket.socket]:
-    """Wait for the waker, for a writer or for the timeout; return the writers that are ready."""
-    ready = _select(sleeper, [sock for sock in writers if sock.fileno() >= 0], timeout)
-    with contextlib.suppress(BlockingIOError):
-        while len(sleeper.recv(4096)) == 4096:
-            pass
-    return ready
+def _waiting_for(sleeper: socket.socket, watched: _Watched) -> _Wait:
+    """
+    Return a function that waits for the sleeper, for one of these sockets or for a timeout.
 
-
-def _select(
-    sleeper: socket.socket, writers: list[socket.socket], timeout: float | None
-) -> list[socket.socket]:
+    It returns the sockets that are ready.
+    """
+    alive = {sock: event for sock, (event, _) in watched.items() if sock.fileno() >= 0}
     if not hasattr(select, "poll"):
-        _, ready, broken = select.select([sleeper], writers, writers, timeout)
-        return list({*ready, *broken})
+        readers = [sock for sock, event in alive.items() if event == "read"]
+        writers = [sock for sock, event in alive.items() if event == "write"]
+        return functools.partial(_select, [sleeper, *readers], writers)
     poll = select.poll()
     poll.register(sleeper, select.POLLIN)
     by_fd = {}
-    for sock in writers:
+    for sock, event in alive.items():
         with contextlib.suppress(ValueError):  # closed meanwhile: forget() did its part
-            poll.register(sock, select.POLLOUT)
+            poll.register(sock, select.POLLIN if event == "read" else select.POLLOUT)
             by_fd[sock.fileno()] = sock
+    return functools.partial(_poll, poll, by_fd)
+
+
+def _select(
+    readers: list[socket.socket], writers: list[socket.socket], timeout: float | None
+) -> list[socket.socket]:
+    readable, writable, broken = select.select(readers, writers, writers, timeout)
+    return list({*readable, *writable, *broken})
+
+
+def _poll(
+    poll: select.poll, by_fd: dict[int, socket.socket], timeout: float | None
+) -> list[socket.socket]:
     events = poll.poll(None if timeout is None else max(0, timeout * 1000))
     return [by_fd[fd] for fd, _ in events if fd in by_fd]
 

@@ -10,7 +10,7 @@ import selectors
 import socket
 import ssl as ssl_module
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Callable, TypeVar
 
@@ -28,6 +28,7 @@ from .sansio import (
     Origins,
     SelectSubprotocol,
     checked_subprotocols,
+    listed_origins,
     validated_close,
 )
 from .session import Policy, ProcessRequest, ProcessResponse, Session
@@ -118,7 +119,7 @@ class ThreadingServer:
             Options(**options),
             self.logger,
             ssl,
-            _listed(origins),
+            listed_origins(origins),
             checked_subprotocols(subprotocols or ()),
             select_subprotocol,
             process_request,
@@ -375,13 +376,6 @@ class ThreadingServer:
     def __repr__(self) -> str:
         address = address_text(self._address)
         return f"<{type(self).__name__} {address} connections={len(self.connections)}>"
-
-
-def _listed(origins: Origins) -> Origins:
-    """Keep what an iterator yields for more than the first client."""
-    if isinstance(origins, str):
-        raise TypeError("origins is a list of origins, not one str")
-    return tuple(origins) if isinstance(origins, Iterable) else origins
 
 
 def serve(

@@ -14,7 +14,7 @@ from typing import Callable, Union
 from .codes import Role
 from .connection import Connection
 from .deadline import Deadline
-from .exceptions import Close, InvalidHandshake
+from .exceptions import Close, InvalidHandshake, TooManyConnections
 from .handlers import Handler, run_handler
 from .options import Options
 from .sansio import (
@@ -26,6 +26,7 @@ from .sansio import (
     build_response,
     check_request,
     redacted,
+    refusal,
 )
 from .transport import TLSTransport, Transport
 
@@ -33,14 +34,6 @@ ProcessRequest = Callable[[Request], Union[Response, None]]
 ProcessResponse = Callable[[Request, Response], Union[Response, None]]
 
 _LINGER = 2.0  # seconds for a refused client to read why
-_RETRY_AFTER = "5"  # seconds
-
-# What else a refusal must say (RFC 9110 sections 10.2.1 and 10.2.3; RFC 6455 section 4.4).
-_WITH_STATUS = {
-    405: [("Allow", "GET")],
-    426: [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", "13")],
-    503: [("Retry-After", _RETRY_AFTER)],
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +118,7 @@ class Session:
             )
             response = self._answer(request)
         except InvalidHandshake as exc:
-            self._send_refusal(reader, _refusal(exc), deadline)
+            self._send_refusal(reader, refusal(exc), deadline)
             raise
         if response.status != 101:
             self._send_refusal(reader, response, deadline)
@@ -163,7 +156,7 @@ class Session:
     def _decide(self, request: Request) -> Response:
         policy = self._policy
         if self._refuse:
-            return Response(503, _WITH_STATUS[503], "too many connections; try again later\n")
+            return refusal(TooManyConnections())
         if policy.process_request is not None:
             response = policy.process_request(request)
             if response is not None:
@@ -195,7 +188,3 @@ class Session:
             while self._transport.recv(linger):
                 if linger.lapsed:
                     break
-
-
-def _refusal(exc: InvalidHandshake) -> Response:
-    return Response(exc.status, _WITH_STATUS.get(exc.status), f"{exc}\n")

@@ -37,7 +37,9 @@ def _nothing_left_behind(_housekeeper_runs):
     before = open_fds()
     yield
     eventually(lambda: not live_threads(), f"the end of {live_threads()}")
-    eventually(lambda: open_fds() <= before, f"{before} file descriptors again")
+    # A collection costs more than most tests: only when garbage may be what holds them.
+    if open_fds() > before:
+        eventually(lambda: gc.collect() >= 0 and open_fds() <= before, f"{before} open files again")
 
 
 def echo(ws):

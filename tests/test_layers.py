@@ -21,14 +21,24 @@ FLOORS = [
     {"sansio.deflate", "sansio.codec"},
     {"sansio.handshake"},
     {"sansio.protocol"}
-    | {"transport", "recvqueue", "housekeeper", "dial", "listening", "outgoing", "pings", "uri"},
-    {"sansio", "writer", "keepalive", "reader"},
+    | {
+        "transport",
+        "recvqueue",
+        "housekeeper",
+        "takeover",
+        "dial",
+        "listening",
+        "outgoing",
+        "pings",
+        "uri",
+    },
+    {"sansio", "writer", "keepalive", "reader", "takeover"},
     {"sender"},
     {"engine"},
     {"connection"},
-    {"handlers"},
+    {"handlers", "accepted"},
     {"session", "basic_auth"},
-    {"client", "server"},
+    {"client", "server", "wsgi"},
     {"__init__"},
 ]
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

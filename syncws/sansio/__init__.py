@@ -19,9 +19,11 @@ from .handshake import (
     check_request,
     check_response,
     checked_subprotocols,
+    listed_origins,
+    refusal,
 )
 from .headers import Headers, HeadersLike, is_token, redacted
-from .http11 import Request, RequestReader, Response, ResponseReader
+from .http11 import Request, RequestReader, Response, ResponseReader, write_switching
 from .protocol import Fact, Ping, Pong, Protocol, validated_close
 
 __all__ = [
@@ -52,7 +54,10 @@ __all__ = [
     "check_response",
     "checked_subprotocols",
     "is_token",
+    "listed_origins",
     "redacted",
+    "refusal",
     "render_table",
     "validated_close",
+    "write_switching",
 ]

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import Callable, Union
 
 from ..exceptions import (
+    InvalidHandshake,
     InvalidHeader,
     InvalidMessage,
     InvalidOrigin,
@@ -56,6 +57,13 @@ class SameOrigin:
 
 
 SAME_ORIGIN = SameOrigin()
+
+# What a refusal must say besides (RFC 9110 sections 10.2.1 and 10.2.3; RFC 6455 section 4.4).
+_WITH_STATUS = {
+    405: [("Allow", "GET")],
+    426: [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Version", VERSION)],
+    503: [("Retry-After", "5")],  # seconds
+}
 Origins = Union[SameOrigin, None, Iterable[Union[str, "re.Pattern[str]"]]]
 SelectSubprotocol = Callable[[Request, Sequence[str]], Union[str, None]]
 
@@ -209,6 +217,11 @@ def build_response(
     return Response(101, headers)
 
 
+def refusal(exc: InvalidHandshake) -> Response:
+    """Answer a request that failed: with the status that the exception names, and its text."""
+    return Response(exc.status, _WITH_STATUS.get(exc.status), f"{exc}\n")
+
+
 def check_origin(request: Request, origins: Origins) -> None:
     """
     Check where a browser's request comes from (RFC 6455 section 10.2).
@@ -248,6 +261,18 @@ def _same_host(origin: str, host: str) -> bool:
         )
     except (ValueError, KeyError):  # "null", a scheme of a browser extension, nonsense
         return False
+
+
+def listed_origins(origins: Origins) -> Origins:
+    """
+    Keep what an iterator yields for more than the first client.
+
+    Raises:
+        TypeError: it is one origin, not a list.
+    """
+    if isinstance(origins, str):
+        raise TypeError("origins is a list of origins, not one str")
+    return tuple(origins) if isinstance(origins, Iterable) else origins
 
 
 # Both.

@@ -198,16 +198,15 @@ class RequestReader:
         problem = self._problem(response)
         if problem is not None:
             raise ValueError(f"{response!r} cannot be sent: {problem}")
-        body = response.body
         if response.status == 101:
+            return write_switching(response)
+        body = response.body
+        fields.append(("Connection", "close"))
+        # RFC 9110 section 8.6: "MUST NOT" with a 204.
+        if response.status != 204 and "Content-Length" not in response.headers:
+            fields.append(("Content-Length", str(len(body))))
+        if self._method == "HEAD" or response.status in (204, 304):
             body = b""
-        else:
-            fields.append(("Connection", "close"))
-            # RFC 9110 section 8.6: "MUST NOT" with a 204.
-            if response.status != 204 and "Content-Length" not in response.headers:
-                fields.append(("Content-Length", str(len(body))))
-            if self._method == "HEAD" or response.status in (204, 304):
-                body = b""
         return write_head(f"HTTP/1.1 {response.status} {response.reason}", fields) + body
 
     def _problem(self, response: Response) -> str | None:
@@ -226,6 +225,11 @@ class RequestReader:
     def trailing(self) -> bytes:
         """Return what came behind the request: the first frames."""
         return self._trailing
+
+
+def write_switching(response: Response) -> bytes:
+    """Encode the answer that accepts a WebSocket."""
+    return write_head(f"HTTP/1.1 101 {response.reason}", response.headers.items())
 
 
 class ResponseReader:

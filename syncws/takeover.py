@@ -1,0 +1,189 @@
+"""
+Takes the socket of a WSGI request from the server that runs it.
+
+A server goes on to use its file descriptor when the application returns: it writes a response,
+waits for the next request, registers the descriptor somewhere, closes it. Each does it differently,
+so none is asked: our socket is a duplicate, and below the server's descriptor lies, from then on,
+one end of a socket pair. Whatever the server still does meets that, and the other end, the sink,
+swallows it. As the server closes its end in the end, the sink also tells when it is done with the
+request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import os
+import signal
+import socket
+from collections.abc import Mapping
+from typing import Any, Callable, NamedTuple
+
+from .exceptions import UnsupportedServer
+from .housekeeper import housekeeper
+
+Environ = Mapping[str, Any]
+
+_INSTEAD = (
+    "run syncws.ThreadingServer on a port of its own, in a thread beside the application, "
+    "or let it serve both: ThreadingServer(handler, wsgi_app=app)"
+)
+_SIP = 64 * 1024  # bytes
+
+
+class Place(NamedTuple):
+    """Where a server keeps what belongs to a request; found in its environ."""
+
+    fd: int
+    # Takes out what the server has read behind the request. After the exchange of descriptors:
+    # then a look into an empty buffer meets the end of a stream and does not wait.
+    take_read: Callable[[], bytes]
+    tls: bool = False
+
+
+def find(environ: Environ) -> Place:
+    """
+    Find the socket of a request.
+
+    Raises:
+        UnsupportedServer: the server shows none, or one that cannot be taken over.
+    """
+    name = environ.get("SERVER_SOFTWARE") or "this WSGI server"
+    if os.name != "posix":
+        raise UnsupportedServer(f"sockets can be taken over on POSIX systems only; {_INSTEAD}")
+    for look in _PLACES:
+        place = look(environ)
+        if place is not None:
+            break
+    else:
+        raise UnsupportedServer(f"{name} does not show the socket of a request; {_INSTEAD}")
+    if place.tls:
+        raise UnsupportedServer(
+            f"{name} does TLS itself, in an SSLSocket, which two threads must not share; "
+            f"let a reverse proxy end TLS, or {_INSTEAD}, ssl=...)"
+        )
+    if place.fd < 0:
+        raise UnsupportedServer("the socket of this request is closed, or was taken over already")
+    return place
+
+
+def _in_gunicorn(environ: Environ) -> Place | None:
+    """Workers sync, gthread, gevent, eventlet: the socket lies in the environ."""
+    sock = environ.get("gunicorn.socket")
+    if sock is None:
+        return None
+    unreader = getattr(getattr(environ.get("wsgi.input"), "reader", None), "unreader", None)
+
+    def take_read() -> bytes:
+        if unreader is None:
+            return b""
+        data: bytes = unreader.buf.getvalue()
+        unreader.buf = io.BytesIO()
+        return data
+
+    return _place(sock, take_read)
+
+
+def _below_input(environ: Environ) -> Place | None:
+    """
+    wsgiref, Werkzeug, cheroot, gevent.pywsgi, eventlet.wsgi: all read with a BufferedReader.
+
+    Some wrap it, to hold the application to the length of the body.
+    """
+    reader = environ.get("eventlet.input", environ.get("wsgi.input"))
+    for _ in range(4):
+        raw: Any = getattr(reader, "raw", None)
+        if hasattr(raw, "_sock"):  # a SocketIO; under eventlet not the one of the module socket
+            break
+        reader = getattr(reader, "rfile", None)
+    else:
+        return None
+    if raw._sock is None:  # closed
+        return Place(-1, bytes)
+    return _place(raw._sock, lambda: reader.read(len(reader.peek())))
+
+
+def _in_uwsgi(environ: Environ) -> Place | None:
+    """The module exists inside of uWSGI only. What it has read behind the request is lost."""
+    if "uwsgi.version" not in environ:
+        return None
+    fd = importlib.import_module("uwsgi").connection_fd()
+    return Place(fd, bytes, environ.get("HTTPS") == "on")
+
+
+def _place(sock: Any, take_read: Callable[[], bytes]) -> Place:
+    # Also of gevent, of eventlet and of pyOpenSSL.
+    tls = any(hasattr(sock, name) for name in ("cipher", "get_cipher_name"))
+    return Place(sock.fileno(), take_read, tls)
+
+
+_PLACES: tuple[Callable[[Environ], Place | None], ...] = (_in_gunicorn, _below_input, _in_uwsgi)
+
+
+def http_version(environ: Environ) -> str:
+    """Return the version of HTTP that the client speaks."""
+    protocol: str = environ.get("SERVER_PROTOCOL", "HTTP/1.1")
+    # eventlet.wsgi says HTTP/1.0 to applications, whatever the client said.
+    return "1.1" if "eventlet.input" in environ else protocol.partition("/")[2]
+
+
+def stopping(environ: Environ) -> Callable[[], bool]:
+    """
+    Return a function that tells whether the server wants to stop and waits for its requests.
+
+    Of gunicorn's workers one can know. Others tell nobody, and close what they wait for in the end.
+    """
+    if "gunicorn.socket" in environ:
+        worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+        if hasattr(worker, "alive"):
+            return lambda: not worker.alive  # type: ignore[union-attr]
+    return lambda: False
+
+
+class Sink:
+    """Swallows what the server sends, and tells when it closes its end."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._done: Callable[[], None] = lambda: None
+        sock.setblocking(False)
+        sock.shutdown(socket.SHUT_WR)  # the server shall not wait for another request
+
+    def watch(self, done: Callable[[], None]) -> None:
+        """Call back once when the server has closed its end: it has done with the request."""
+        self._done = done
+        housekeeper.call_when_readable(self._sock, self._swallow)
+
+    def _swallow(self) -> None:
+        data = b""
+        with contextlib.suppress(ConnectionError):
+            data = self._sock.recv(_SIP)
+        if data:
+            housekeeper.call_when_readable(self._sock, self._swallow)
+        else:
+            self._sock.close()
+            self._done()
+
+
+def take(place: Place) -> tuple[socket.socket, bytes, Sink]:
+    """
+    Take the socket over; return it, what the server had read behind the request, and the sink.
+
+    Raises:
+        OSError: the system has no more file descriptors; the server has its socket still.
+    """
+    sock = socket.socket(fileno=os.dup(place.fd))
+    try:
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        theirs, ours = socket.socketpair()
+    except OSError:
+        sock.close()
+        raise
+    with theirs:
+        # A server that never blocks must not block on this one.
+        os.set_blocking(theirs.fileno(), os.get_blocking(place.fd))
+        os.dup2(theirs.fileno(), place.fd, inheritable=False)
+    sink = Sink(ours)
+    return sock, place.take_read(), sink
