@@ -23,7 +23,9 @@ from .exceptions import (
     MessageTooBig,
     NegotiationError,
     ProtocolError,
+    TooManyConnections,
     TooManyRedirects,
+    UnsupportedServer,
     WebSocketException,
 )
 from .options import Deflate, Options
@@ -62,7 +64,9 @@ __all__ = [
     "State",
     "Stats",
     "ThreadingServer",
+    "TooManyConnections",
     "TooManyRedirects",
+    "UnsupportedServer",
     "WebSocketException",
     "__version__",
     "basic_auth",

@@ -17,14 +17,14 @@ import io
 import os
 import signal
 import socket
-from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
 from .exceptions import UnsupportedServer
 from .housekeeper import housekeeper
 
-Environ = Mapping[str, Any]
+Environ = dict[str, Any]
 
+_TAKEN = "syncws.taken"
 _INSTEAD = (
     "run syncws.ThreadingServer on a port of its own, in a thread beside the application, "
     "or let it serve both: ThreadingServer(handler, wsgi_app=app)"
@@ -42,13 +42,20 @@ class Place(NamedTuple):
     tls: bool = False
 
 
-def find(environ: Environ) -> Place:
+def was_taken(environ: Environ) -> bool:
+    """Whether the server has its socket no more."""
+    return _TAKEN in environ
+
+
+def find_place(environ: Environ) -> Place:
     """
     Find the socket of a request.
 
     Raises:
         UnsupportedServer: the server shows none, or one that cannot be taken over.
     """
+    if was_taken(environ):
+        raise UnsupportedServer("the connection of this request was taken over already")
     name = environ.get("SERVER_SOFTWARE") or "this WSGI server"
     if os.name != "posix":
         raise UnsupportedServer(f"sockets can be taken over on POSIX systems only; {_INSTEAD}")
@@ -61,10 +68,10 @@ def find(environ: Environ) -> Place:
     if place.tls:
         raise UnsupportedServer(
             f"{name} does TLS itself, in an SSLSocket, which two threads must not share; "
-            f"let a reverse proxy end TLS, or {_INSTEAD}, ssl=...)"
+            f"let a reverse proxy end TLS, or {_INSTEAD}, which takes ssl="
         )
     if place.fd < 0:
-        raise UnsupportedServer("the socket of this request is closed, or was taken over already")
+        raise UnsupportedServer("the socket of this request is closed already")
     return place
 
 
@@ -91,7 +98,7 @@ def _below_input(environ: Environ) -> Place | None:
 
     Some wrap it, to hold the application to the length of the body.
     """
-    reader = environ.get("eventlet.input", environ.get("wsgi.input"))
+    reader: Any = environ.get("eventlet.input", environ.get("wsgi.input"))
     for _ in range(4):
         raw: Any = getattr(reader, "raw", None)
         if hasattr(raw, "_sock"):  # a SocketIO; under eventlet not the one of the module socket
@@ -166,7 +173,7 @@ class Sink:
             self._done()
 
 
-def take(place: Place) -> tuple[socket.socket, bytes, Sink]:
+def take_over(environ: Environ, place: Place) -> tuple[socket.socket, bytes, Sink]:
     """
     Take the socket over; return it, what the server had read behind the request, and the sink.
 
@@ -185,5 +192,6 @@ def take(place: Place) -> tuple[socket.socket, bytes, Sink]:
         # A server that never blocks must not block on this one.
         os.set_blocking(theirs.fileno(), os.get_blocking(place.fd))
         os.dup2(theirs.fileno(), place.fd, inheritable=False)
+    environ[_TAKEN] = True
     sink = Sink(ours)
     return sock, place.take_read(), sink

@@ -21,17 +21,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Callable
 from wsgiref.util import is_hop_by_hop
 
-from . import takeover
 from .accepted import GOODBYE, accepted
 from .codes import Role
 from .connection import Connection
 from .deadline import Deadline
-from .exceptions import InvalidHandshake
+from .exceptions import InvalidHandshake, InvalidMessage
 from .handlers import Handler, run_handler
 from .options import Options, OptionsDict
 from .sansio import (
     SAME_ORIGIN,
-    Headers,
     Origins,
     Request,
     Response,
@@ -44,13 +42,23 @@ from .sansio import (
     refusal,
     write_switching,
 )
+from .takeover import (
+    Environ,
+    Place,
+    Sink,
+    find_place,
+    http_version,
+    stopping,
+    take_over,
+    was_taken,
+)
 from .transport import Transport
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-Environ = Mapping[str, Any]
-Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+StartResponse = Callable[..., Any]
+Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
 class AcceptOptions(OptionsDict, total=False):
@@ -134,7 +142,7 @@ def middleware(
 
 
 def _serve(
-    door: _Door, handler: Handler, environ: Environ, start_response: Callable[..., Any]
+    door: _Door, handler: Handler, environ: Environ, start_response: StartResponse
 ) -> Iterable[bytes]:
     try:
         door.accept(environ, handler)
@@ -144,6 +152,8 @@ def _serve(
         response = refusal(exc)
         response.headers.add("Content-Length", str(len(response.body)))
     except OSError as exc:
+        if not was_taken(environ):
+            raise
         door.logger.info("opening handshake failed: %s", exc)
         response = Response(101)  # too late for another one
     fields = [field for field in response.headers.items() if not is_hop_by_hop(field[0])]
@@ -182,10 +192,10 @@ class _Door:
         response = build_response(
             request, self._subprotocols, self._select_subprotocol, self._options.deflate
         )
-        place = takeover.find(environ)
+        place = find_place(environ)
         with accepted.room(self._max_connections) if self._detach else contextlib.nullcontext():
-            connection, sink = self._open(place, request, response)
-            accepted.add(connection, self._detach, takeover.stopping(environ))
+            connection, sink = self._open(environ, place, request, response)
+            accepted.add(connection, self._detach, stopping(environ))
         sink.watch(
             _nobody_cares
             if self._detach
@@ -194,17 +204,24 @@ class _Door:
         if handler is not None:
             run = functools.partial(run_handler, handler, connection)
             if self._detach:
-                accepted.run(run)
+                self._start(run, connection)
             else:
                 run()
         return connection
 
+    def _start(self, run: Callable[[], None], connection: Connection) -> None:
+        try:
+            accepted.run(run)
+        except RuntimeError:  # no more threads
+            connection.abort()
+            raise
+
     def _open(
-        self, place: takeover.Place, request: Request, response: Response
-    ) -> tuple[Connection, takeover.Sink]:
+        self, environ: Environ, place: Place, request: Request, response: Response
+    ) -> tuple[Connection, Sink]:
         """Take the socket and finish the opening handshake."""
         self.logger.debug("< %s %s", request.path, redacted(request.headers.items()))
-        sock, trailing, sink = takeover.take(place)
+        sock, trailing, sink = take_over(environ, place)
         transport = Transport(sock)
         try:
             head = write_switching(response)
@@ -230,20 +247,26 @@ def _asks_for_websocket(environ: Environ) -> bool:
 
 
 def request_of(environ: Environ) -> Request:
-    """Read the client's half of the opening handshake from a WSGI environ."""
+    """
+    Read the client's half of the opening handshake from a WSGI environ.
+
+    Raises:
+        InvalidMessage: something in it cannot stand in a request.
+    """
     request = Request(
         environ.get("RAW_URI") or environ.get("REQUEST_URI") or _rebuilt_target(environ),
         method=environ["REQUEST_METHOD"],
-        http_version=takeover.http_version(environ),
+        http_version=http_version(environ),
     )
     request.username = environ.get("REMOTE_USER")
-    headers = Headers()
-    for key, value in environ.items():
-        if key.startswith("HTTP_"):
-            headers.add(key[5:].replace("_", "-").title(), value)
-    if environ.get("CONTENT_LENGTH"):
-        headers.add("Content-Length", environ["CONTENT_LENGTH"])
-    request.headers = headers
+    try:
+        for key, value in environ.items():
+            if key.startswith("HTTP_"):
+                request.headers.add(key[5:].replace("_", "-").title(), value)
+        if environ.get("CONTENT_LENGTH"):
+            request.headers.add("Content-Length", environ["CONTENT_LENGTH"])
+    except ValueError as exc:
+        raise InvalidMessage(f"bad HTTP request: {exc}") from None
     return request
 
 

@@ -19,13 +19,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_finish():
-    """Keep what is here for good out of the collections that every test makes: they cost most."""
-    gc.collect()
-    if hasattr(gc, "freeze"):
-        gc.freeze()
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _housekeeper_runs():
     """Start what stays for the life of the process, so that it does not count as left behind."""

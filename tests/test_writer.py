@@ -338,13 +338,13 @@ def test_the_end_wakes_a_thread_that_is_writing(writer, ends):
 
 def test_close_leaves_nothing_to_the_housekeeper(writer, ends, stuck):
     """What waits for a dead peer is forgotten."""
-    watched = ends[0].sock in housekeeper._writers
+    watched = ends[0].sock in housekeeper._watched
 
     ends[0].shutdown()
     writer.close()
 
     assert watched
-    assert ends[0].sock not in housekeeper._writers
+    assert ends[0].sock not in housekeeper._watched
 
 
 def test_close_during_a_flush_leaves_nothing_to_the_housekeeper(ends, monkeypatch):
@@ -369,4 +369,4 @@ def test_close_during_a_flush_leaves_nothing_to_the_housekeeper(ends, monkeypatc
     flushing.result()
     closing.result()
 
-    assert transport.sock not in housekeeper._writers
+    assert transport.sock not in housekeeper._watched
