@@ -94,7 +94,7 @@ def _in_gunicorn(environ: Environ) -> Place | None:
 
 def _below_input(environ: Environ) -> Place | None:
     """
-    wsgiref, Werkzeug, cheroot, gevent.pywsgi, eventlet.wsgi: all read with a BufferedReader.
+    wsgiref, Django, Werkzeug, cheroot, gevent.pywsgi, eventlet.wsgi read with a BufferedReader.
 
     Some wrap it, to hold the application to the length of the body.
     """
@@ -103,12 +103,20 @@ def _below_input(environ: Environ) -> Place | None:
         raw: Any = getattr(reader, "raw", None)
         if hasattr(raw, "_sock"):  # a SocketIO; under eventlet not the one of the module socket
             break
-        reader = getattr(reader, "rfile", None)
+        reader = _wrapped(reader)
     else:
         return None
     if raw._sock is None:  # closed
         return Place(-1, bytes)
     return _place(raw._sock, lambda: reader.read(len(reader.peek())))
+
+
+def _wrapped(reader: Any) -> Any:
+    """Return what a reader reads from."""
+    for name in ("rfile", "stream"):
+        if hasattr(reader, name):
+            return getattr(reader, name)
+    return getattr(getattr(reader, "_read", None), "__self__", None)  # Django's LimitedStream
 
 
 def _in_uwsgi(environ: Environ) -> Place | None:
