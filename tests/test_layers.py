@@ -26,7 +26,7 @@ FLOORS = [
     {"sender"},
     {"engine"},
     {"connection"},
-    {"handlers"},
+    {"handlers", "forwarded"},
     {"session", "basic_auth"},
     {"client", "server"},
     {"__init__"},
