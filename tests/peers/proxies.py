@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pathlib
 import re
@@ -17,6 +16,8 @@ from support.threads import WATCHDOG
 from support.tls import CERTS
 from syncws.addresses import address_text
 
+# Debian keeps them where only root looks.
+_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
 README = pathlib.Path(__file__).parents[2] / "README.md"
 PEM = CERTS / "localhost.pem"
 
@@ -117,14 +118,10 @@ class Proxy:
 
     def close(self) -> None:
         """Kill it with its workers; what it said is shown if the test failed."""
-        with contextlib.suppress(ProcessLookupError):
+        if self._process.returncode is None:  # later its number may be somebody else's
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait(WATCHDOG)
-        print(self._log.read_text())
-
-
-# Debian keeps them where only root looks.
-_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
+            self._process.wait(WATCHDOG)
+            print(self._log.read_text())
 
 
 def _start(
