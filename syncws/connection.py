@@ -51,7 +51,8 @@ class Connection:
         request, response: the client's and the server's half of the opening handshake.
         subprotocol: the subprotocol agreed on, or ``None``.
         extensions: what else was agreed on: the values of the server's Sec-WebSocket-Extensions.
-        local_address, remote_address: as of ``socket.getsockname()`` and ``getpeername()``.
+        local_address, remote_address: as of ``socket.getsockname()`` and ``getpeername()``; that of
+            the client, if ``trusted_proxies=`` lets a server believe its proxy.
         logger: ``syncws.client`` or ``syncws.server``, unless another was given.
     """
 
@@ -71,7 +72,7 @@ class Connection:
         self.extensions = response.headers.get_all("Sec-WebSocket-Extensions")
         self.logger = logger or logging.getLogger(f"syncws.{role.value}")
         self.local_address = address(transport.sock.getsockname)
-        self.remote_address = address(transport.sock.getpeername)
+        self.remote_address = transport.remote_address or address(transport.sock.getpeername)
         self._options = options
         self._engine = Engine(transport, role, options, agreed(self.extensions), self.logger)
         # What recv() needs when messages wait, without a detour.

@@ -19,6 +19,7 @@ from .codes import CloseCode, State
 from .connection import Connection
 from .deadline import Deadline, wait
 from .exceptions import Close
+from .forwarded import Proxies, TrustedProxies
 from .handlers import Handler
 from .listening import check_server_context, listen, listen_unix
 from .options import Options, OptionsDict
@@ -75,6 +76,8 @@ class ThreadingServer:
         max_connections: clients at one time, opening handshakes included; more get HTTP 503. Each
             costs one or two threads.
         reuse_port: let several processes listen on one port, where the system can.
+        trusted_proxies: addresses and networks of reverse proxies, ``"unix"`` for those on a Unix
+            socket; what they tell in Forwarded or X-Forwarded-For is ``ws.remote_address``.
         logger: instead of ``syncws.server``.
         create_connection: a subclass of Connection, or a function with its arguments.
         **options: the fields of ``Options``, as for ``connect()``.
@@ -101,6 +104,7 @@ class ThreadingServer:
         server_header: str | None = SERVER,
         max_connections: int = 1024,
         reuse_port: bool = False,
+        trusted_proxies: Proxies = (),
         logger: logging.Logger | None = None,
         create_connection: Callable[..., Connection] | None = None,
         **options: Unpack[OptionsDict],
@@ -126,6 +130,7 @@ class ThreadingServer:
             process_response,
             server_header,
             create_connection or Connection,
+            TrustedProxies(trusted_proxies),
         )
         self._max_connections = max_connections
         # Guards what follows; _idle is notified when there is less to wait for. Reentrant, since a

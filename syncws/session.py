@@ -11,10 +11,12 @@ import ssl as ssl_module
 from collections.abc import Sequence
 from typing import Callable, Union
 
+from .addresses import address
 from .codes import Role
 from .connection import Connection
 from .deadline import Deadline
 from .exceptions import Close, InvalidHandshake, TooManyConnections
+from .forwarded import TrustedProxies
 from .handlers import Handler, run_handler
 from .options import Options
 from .sansio import (
@@ -51,6 +53,7 @@ class Policy:
     process_response: ProcessResponse | None
     server_header: str | None
     create_connection: Callable[..., Connection]
+    trusted_proxies: TrustedProxies
 
 
 class Session:
@@ -162,6 +165,9 @@ class Session:
             if response is not None:
                 return response
         check_request(request, policy.origins)
+        self._transport.remote_address = policy.trusted_proxies.client_address(
+            address(self._transport.sock.getpeername), request.headers
+        )
         response = build_response(
             request, policy.subprotocols, policy.select_subprotocol, policy.options.deflate
         )

@@ -19,6 +19,7 @@ import signal
 import socket
 from typing import Any, Callable, NamedTuple
 
+from .addresses import address
 from .exceptions import UnsupportedServer
 from .housekeeper import housekeeper
 
@@ -36,6 +37,7 @@ class Place(NamedTuple):
     """Where a server keeps what belongs to a request; found in its environ."""
 
     fd: int
+    peer_address: Any
     # Takes out what the server has read behind the request. After the exchange of descriptors:
     # then a look into an empty buffer meets the end of a stream and does not wait.
     take_read: Callable[[], bytes]
@@ -107,7 +109,7 @@ def _below_input(environ: Environ) -> Place | None:
     else:
         return None
     if raw._sock is None:  # closed
-        return Place(-1, bytes)
+        return Place(-1, None, bytes)
     return _place(raw._sock, lambda: reader.read(len(reader.peek())))
 
 
@@ -124,13 +126,15 @@ def _in_uwsgi(environ: Environ) -> Place | None:
     if "uwsgi.version" not in environ:
         return None
     fd = importlib.import_module("uwsgi").connection_fd()
-    return Place(fd, bytes, environ.get("HTTPS") == "on")
+    with socket.socket(fileno=os.dup(fd)) as sock:
+        peer_address = address(sock.getpeername)
+    return Place(fd, peer_address, bytes, environ.get("HTTPS") == "on")
 
 
 def _place(sock: Any, take_read: Callable[[], bytes]) -> Place:
     # Also of gevent, of eventlet and of pyOpenSSL.
     tls = any(hasattr(sock, name) for name in ("cipher", "get_cipher_name"))
-    return Place(sock.fileno(), take_read, tls)
+    return Place(sock.fileno(), address(sock.getpeername), take_read, tls)
 
 
 _PLACES: tuple[Callable[[Environ], Place | None], ...] = (_in_gunicorn, _below_input, _in_uwsgi)

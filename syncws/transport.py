@@ -17,6 +17,7 @@ import ssl
 import struct
 import sys
 import threading
+from typing import Any
 
 from .deadline import ENDLESS, Deadline
 
@@ -47,6 +48,8 @@ class Transport:
 
     # TLS bytes that only a write can bring out; see TLSTransport.
     wants_flush = False
+    # Whoever is at the other end, where others know that better than the socket: behind a proxy.
+    remote_address: Any = None
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock

@@ -26,6 +26,7 @@ from .codes import Role
 from .connection import Connection
 from .deadline import Deadline
 from .exceptions import InvalidHandshake, InvalidMessage
+from .forwarded import Proxies, TrustedProxies
 from .handlers import Handler, run_handler
 from .options import Options, OptionsDict
 from .sansio import (
@@ -69,6 +70,7 @@ class AcceptOptions(OptionsDict, total=False):
     origins: Origins
     subprotocols: Sequence[str] | None
     select_subprotocol: SelectSubprotocol | None
+    trusted_proxies: Proxies
     logger: logging.Logger | None
     create_connection: Callable[..., Connection] | None
 
@@ -94,8 +96,8 @@ def accept(
             for others to use. Otherwise it is closed with 1001 at the latest when the server has
             done with the request.
         max_connections: how many of this process may be detached at one time; 1024 by default.
-        origins, subprotocols, select_subprotocol, logger, create_connection: as of
-            ``ThreadingServer``.
+        origins, subprotocols, select_subprotocol, trusted_proxies, logger, create_connection: as
+            of ``ThreadingServer``.
         **options: the fields of ``Options``.
 
     Raises:
@@ -171,6 +173,7 @@ class _Door:
         origins: Origins = SAME_ORIGIN,
         subprotocols: Sequence[str] | None = None,
         select_subprotocol: SelectSubprotocol | None = None,
+        trusted_proxies: Proxies = (),
         logger: logging.Logger | None = None,
         create_connection: Callable[..., Connection] | None = None,
         **options: Unpack[OptionsDict],
@@ -183,6 +186,7 @@ class _Door:
         self._origins = listed_origins(origins)
         self._subprotocols = checked_subprotocols(subprotocols or ())
         self._select_subprotocol = select_subprotocol
+        self._trusted_proxies = TrustedProxies(trusted_proxies)
         self._create_connection = create_connection or Connection
         self._options = Options(**options)
 
@@ -193,8 +197,9 @@ class _Door:
             request, self._subprotocols, self._select_subprotocol, self._options.deflate
         )
         place = find_place(environ)
+        client = self._trusted_proxies.client_address(place.peer_address, request.headers)
         with accepted.room(self._max_connections) if self._detach else contextlib.nullcontext():
-            connection, sink = self._open(environ, place, request, response)
+            connection, sink = self._open(environ, place, client, request, response)
             accepted.add(connection, self._detach, stopping(environ))
         sink.watch(
             _nobody_cares
@@ -217,12 +222,13 @@ class _Door:
             raise
 
     def _open(
-        self, environ: Environ, place: Place, request: Request, response: Response
+        self, environ: Environ, place: Place, client: Any, request: Request, response: Response
     ) -> tuple[Connection, Sink]:
         """Take the socket and finish the opening handshake."""
         self.logger.debug("< %s %s", request.path, redacted(request.headers.items()))
         sock, trailing, sink = take_over(environ, place)
         transport = Transport(sock)
+        transport.remote_address = client
         try:
             head = write_switching(response)
             self.logger.debug("> 101 %s", redacted(response.headers.items()))

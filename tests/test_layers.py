@@ -36,7 +36,7 @@ FLOORS = [
     {"sender"},
     {"engine"},
     {"connection"},
-    {"handlers", "accepted"},
+    {"handlers", "accepted", "forwarded"},
     {"session", "basic_auth"},
     {"client", "server", "wsgi"},
     {"__init__"},

@@ -1394,6 +1394,105 @@ def test_create_connection_that_fails(serve, caplog):
     assert [record.exc_info[0] for record in errors(caplog)] == [ZeroDivisionError]
 
 
+# Behind a reverse proxy.
+
+LOCAL = ["127.0.0.1", "::1", "unix"]
+
+
+def address_told(server, *headers):
+    """Connect with these header lines; return the remote_address that the handler sent."""
+    with Peer(dial(server), masked=True) as peer:
+        peer.sock.sendall(request(add=headers))
+        assert peer.read_until(b"\r\n\r\n").startswith(b"HTTP/1.1 101")
+        return peer.recv()[1].decode()
+
+
+def tell_address(ws):
+    """A handler that says who the client is."""
+    ws.send(repr(ws.remote_address))
+
+
+@pytest.mark.parametrize(
+    ("header", "address"),
+    [
+        ("X-Forwarded-For: 192.0.2.66, 192.0.2.7", ("192.0.2.7", 0)),
+        ('Forwarded: for=192.0.2.66, for="192.0.2.7:4711"', ("192.0.2.7", 4711)),
+        ('forwarded: for="[2001:db8::7]:4711"', ("2001:db8::7", 4711, 0, 0)),
+    ],
+)
+def test_trusted_proxies(serve, tmp_path, header, address):
+    """remote_address is whom the proxy tells of, over TCP and a Unix socket."""
+    tcp = serve(tell_address, trusted_proxies=LOCAL)
+    unix = serve(tell_address, trusted_proxies=LOCAL, unix_path=str(tmp_path / "socket"))
+
+    assert address_told(tcp, header) == repr(address)
+    assert address_told(unix, header) == repr(address)
+
+
+@pytest.mark.parametrize("trusted", [(), ["192.0.2.1", "unix"]], ids=["nobody", "others"])
+def test_peers_that_are_no_trusted_proxies(serve, trusted):
+    """Whoever connects without a proxy cannot choose an address."""
+    server = serve(tell_address, trusted_proxies=trusted)
+
+    told = address_told(server, "X-Forwarded-For: 192.0.2.7", "Forwarded: for=192.0.2.8")
+
+    assert told.startswith("('127.0.0.1', ")
+
+
+def test_a_proxy_that_speaks_for_nobody(serve, tmp_path):
+    """Without a header the peer is the client."""
+    assert address_told(serve(tell_address, trusted_proxies=LOCAL)).startswith("('127.0.0.1', ")
+    path = str(tmp_path / "socket")
+    assert address_told(serve(tell_address, trusted_proxies=LOCAL, unix_path=path)) == "''"
+
+
+def test_headers_of_a_proxy_that_contradict_each_other(serve, caplog):
+    """One of them may be the client's own: 400, and the body tells what to do about it."""
+    caplog.set_level(logging.INFO)
+    server = serve(tell_address, trusted_proxies=LOCAL)
+
+    answer = ask(server, request(add=["X-Forwarded-For: 192.0.2.7", "Forwarded: for=192.0.2.8"]))
+    server.shutdown()
+
+    assert answer.status == 400
+    assert b"must remove the one it does not write" in answer.body
+    assert "X-Forwarded-For header: names another client" in caplog.text
+    assert errors(caplog) == []
+
+
+def test_plain_http_needs_no_address(serve):
+    """What a hook answers, such as a health check, does not depend on it."""
+    server = serve(trusted_proxies=LOCAL, process_request=lambda request: Response(204))
+
+    data = request(add=["X-Forwarded-For: 192.0.2.7", "Forwarded: for=192.0.2.8"])
+
+    assert ask(server, data).status == 204
+
+
+def test_the_address_is_there_from_the_beginning(serve):
+    """A connection of the user's own kind has it as soon as it is made, and so has its repr."""
+    made = []
+
+    class Own(syncws.Connection):
+        def __init__(self, *args):
+            super().__init__(*args)
+            made.append((self.remote_address, repr(self)))
+
+    server = serve(tell_address, create_connection=Own, trusted_proxies=LOCAL)
+
+    assert address_told(server, "X-Forwarded-For: 2001:db8::7") == "('2001:db8::7', 0, 0, 0)"
+    assert made == [(("2001:db8::7", 0, 0, 0), "<Own server OPEN [2001:db8::7]:0 queued=0>")]
+
+
+@pytest.mark.parametrize(
+    ("trusted", "error"), [("127.0.0.1", TypeError), (["example.com"], ValueError)]
+)
+def test_trusted_proxies_that_are_none(trusted, error):
+    """A mistake is told at once, before a socket is opened."""
+    with pytest.raises(error, match=r"^trusted_proxies"):
+        ThreadingServer(stay, port=0, trusted_proxies=trusted)
+
+
 # The end.
 
 

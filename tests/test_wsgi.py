@@ -152,6 +152,32 @@ def test_app_checks_the_origin(serve_wsgi, origin, origins, status):
     eventually(lambda: log.statuses == [str(status)] * 2, log.getvalue())
 
 
+@pytest.mark.parametrize(
+    ("proxies", "headers", "host"),
+    [
+        ((), {"X-Forwarded-For": "192.0.2.1"}, "127.0.0.1"),
+        (["127.0.0.1"], {"X-Forwarded-For": "192.0.2.1"}, "192.0.2.1"),
+        (["127.0.0.1"], {"Forwarded": 'for="192.0.2.1:4711"'}, "192.0.2.1"),
+        (["127.0.0.1"], {}, "127.0.0.1"),
+    ],
+)
+def test_app_knows_the_client_behind_a_proxy(serve_wsgi, proxies, headers, host):
+    app = wsgi.app(lambda ws: ws.send(ws.remote_address[0]), trusted_proxies=proxies)
+    server, _ = serve_wsgi(app)
+
+    with syncws.connect(server.url, additional_headers=headers) as ws:
+        assert ws.recv(timeout=WATCHDOG) == host
+
+
+def test_app_refuses_a_proxy_that_contradicts_itself(serve_wsgi):
+    server, _ = serve_wsgi(wsgi.app(echo, trusted_proxies=["127.0.0.1"]))
+    headers = {"X-Forwarded-For": "192.0.2.1", "Forwarded": "for=192.0.2.2"}
+
+    with pytest.raises(syncws.InvalidStatus) as caught:
+        syncws.connect(server.url, additional_headers=headers)
+    assert caught.value.status == 400
+
+
 def test_app_negotiates(serve_wsgi):
     server, _ = serve_wsgi(wsgi.app(echo, subprotocols=["b", "a"], compression=None))
 
@@ -168,6 +194,7 @@ def test_app_negotiates(serve_wsgi):
         ({"subprotocols": "chat"}, TypeError),
         ({"max_size": -1}, ValueError),
         ({"nonsense": 1}, TypeError),
+        ({"trusted_proxies": "127.0.0.1"}, TypeError),
     ],
 )
 def test_bad_options_show_at_once(make, options, error):
@@ -402,7 +429,7 @@ def test_a_server_without_a_socket():
 
 def test_a_server_that_does_tls_itself():
     class SSLSocket:
-        cipher = fileno = lambda self: 5
+        cipher = fileno = getpeername = lambda self: 5
 
     class Input:
         class raw:
