@@ -27,7 +27,7 @@ def page():
     return PAGE.read_text(encoding="utf-8")
 
 
-@app.get("/rooms/<name>")
+@app.route("/rooms/<name>", websocket=True)
 def room(name):
     try:
         wsgi.accept(flask.request.environ, lambda ws: chat(ws, name), detach=True)
@@ -61,6 +61,9 @@ def tell(members, message):
             pass
 
 
-if __name__ == "__main__":
-    port, host = (sys.argv[1:] + ["5000", "localhost"][len(sys.argv) - 1 :])[:2]
+def main(port=5000, host="localhost"):
     app.run(host, int(port))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

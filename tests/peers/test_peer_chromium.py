@@ -14,23 +14,13 @@ import sys
 import pytest
 
 import syncws
-from peers.remotes import PEERS, load
+from peers.tabs import once, tab
 from support.threads import WATCHDOG, Running
 
 pytestmark = pytest.mark.peers
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 MIB = 2**20
-
-# Resolves to the value of EXPRESSION as soon as a change of the document makes it true.
-ONCE = """
-    new Promise(resolve => {
-        const look = () => { const value = EXPRESSION; if (value) resolve(value); };
-        new MutationObserver(look).observe(
-            document, {childList: true, subtree: true, characterData: true});
-        look();
-    })
-"""
 
 # Sends what it is to have back, then closes, and says in the document how that was.
 ECHO_PAGE = """
@@ -63,17 +53,7 @@ ECHO_PAGE = """
 def new_tab():
     """Return a function that opens an empty page in the browser."""
     with contextlib.ExitStack() as stack:
-
-        def open_tab():
-            chromium = load(next(peer for peer in PEERS if peer.name == "chromium"))
-            return stack.enter_context(contextlib.closing(chromium.Tab()))
-
-        yield open_tab
-
-
-def once(tab, expression):
-    """Wait until JavaScript finds something in the document; return it."""
-    return tab.run(ONCE.replace("EXPRESSION", expression))
+        yield lambda: stack.enter_context(tab())
 
 
 def pages(page):
