@@ -261,6 +261,45 @@ def test_call_when_writable_calls_back_for_a_broken_socket(pairs, monkeypatch, p
     assert called.wait(20)
 
 
+@pytest.mark.parametrize("poll", [True, False])
+@pytest.mark.parametrize("what", ["data", "end"])
+def test_call_when_readable_calls_back_once(monkeypatch, poll, what):
+    """Not before something comes, and not twice, however often the housekeeper looks."""
+    if not poll:
+        monkeypatch.delattr(select, "poll")
+    ours, theirs = tcp_pair()
+    with ours, theirs:
+        called = []
+        housekeeper.call_when_readable(ours, lambda: called.append(1))
+        after_now()
+        before = list(called)
+
+        if what == "data":
+            theirs.send(b"x")
+        else:
+            theirs.close()
+        eventually(lambda: called)
+        after_now()
+        after_now()
+
+    assert before == []
+    assert called == [1]
+
+
+def test_forget_what_was_to_be_read():
+    """Then the socket may be closed, and its number be another one's."""
+    ours, theirs = tcp_pair()
+    called = []
+    with theirs:
+        with ours:
+            housekeeper.call_when_readable(ours, lambda: called.append(1))
+            housekeeper.forget(ours)
+        theirs.close()
+        after_now()
+
+    assert called == []
+
+
 def test_a_writable_callback_may_ask_again(pairs):
     """Who could not write all asks from the callback."""
     ours, theirs = pairs()
