@@ -178,8 +178,11 @@ class RecvQueue:
 
     @property
     def full(self) -> bool:
-        """Whether the feeder would have to wait, as far as can be told without the lock."""
-        return self._over_limit() and not self._draining
+        """Whether the feeder would have to wait."""
+        if self._draining or not self._over_limit():
+            return False
+        with self._lock:
+            return self._full()
 
     def park(self) -> None:
         """

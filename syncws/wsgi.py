@@ -134,7 +134,7 @@ def middleware(
     """
     door = _Door(**options)
 
-    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         handler = routes.get(environ.get("PATH_INFO") or "/")
         if handler is None or not _asks_for_websocket(environ):
             return app(environ, start_response)

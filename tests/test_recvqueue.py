@@ -287,6 +287,17 @@ def test_a_taker_behind_other_messages_does_not_let_a_large_one_in():
     assert (first, second) == (b"12345", b"12345678" * 2)
 
 
+def test_a_queue_is_not_full_once_its_messages_are_taken():
+    """The notes of their sizes are dropped later; whoever asks hears the truth."""
+    queue = RecvQueue(None, 100)
+    queue.put([b"x" * 1000], 1000)
+    assert queue.full
+
+    queue.messages.popleft()
+
+    assert not queue.full
+
+
 def test_drain_in_the_feeders_own_thread_lets_it_go(monkeypatch):
     """A destructor may run anywhere: here when the feeder has just seen that the queue is full."""
     queue = RecvQueue(1, None)
