@@ -35,6 +35,7 @@ from .version import __version__
 from .workers import Workers
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
     from typing_extensions import Unpack
 
 SERVER = f"syncws/{__version__}"
@@ -76,6 +77,8 @@ class ThreadingServer:
         reuse_port: let several processes listen on one port, where the system can.
         logger: instead of ``syncws.server``.
         create_connection: a subclass of Connection, or a function with its arguments.
+        wsgi_app: a WSGI application that answers all requests but those for a WebSocket, in the
+            thread that a handler would have; without one they get HTTP 426.
         **options: the fields of ``Options``, as for ``connect()``.
 
     Raises:
@@ -102,10 +105,9 @@ class ThreadingServer:
         reuse_port: bool = False,
         logger: logging.Logger | None = None,
         create_connection: Callable[..., Connection] | None = None,
+        wsgi_app: WSGIApplication | None = None,
         **options: Unpack[OptionsDict],
     ) -> None:
-        if not callable(handler):
-            raise TypeError(f"handler is called with each connection; got {handler!r}")
         if server_header is not None:
             Headers([("Server", server_header)])  # raises now, not with the first client
         if max_connections < 1:
@@ -125,6 +127,7 @@ class ThreadingServer:
             process_response,
             server_header,
             create_connection or Connection,
+            wsgi_app,
         )
         self._max_connections = max_connections
         # Guards what follows; _idle is notified when there is less to wait for. Reentrant, since a
