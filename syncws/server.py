@@ -72,8 +72,8 @@ class ThreadingServer:
         process_response: called with Request and Response before it is sent; may change it, or
             return another.
         server_header: the Server header; ``None`` sends none.
-        max_connections: clients at one time, opening handshakes included; more get HTTP 503. Each
-            costs one or two threads.
+        max_connections: clients at one time, opening handshakes and requests for ``wsgi_app``
+            included; more get HTTP 503. Each costs one or two threads.
         reuse_port: let several processes listen on one port, where the system can.
         logger: instead of ``syncws.server``.
         create_connection: a subclass of Connection, or a function with its arguments.
