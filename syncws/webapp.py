@@ -55,16 +55,18 @@ def serve_app(
     """
     client = Client(transport, exchange)
     handler = _Handler(client, request, logger, server_header)
+    whole = False
     try:
         handler.run(app)
         if exchange.room == 0 and not exchange.complete:  # the app failed, but with its last word
             client.send(exchange.end())
+        whole = exchange.complete and not client.broken
     except Lost as exc:
         logger.debug("the client did not get the answer: %s", exc)
     finally:
         handler.stderr.flush()
         client.let_go()
-    return exchange.complete and not client.broken
+    return whole
 
 
 class _Handler(BaseHandler):
@@ -207,7 +209,7 @@ class _Handler(BaseHandler):
     # How it fails.
 
     def handle_error(self) -> None:
-        lost = self._client.lost
+        lost = _lost_behind(sys.exc_info()[1])
         if lost is None:
             self.log_exception(sys.exc_info())
         else:
@@ -221,6 +223,17 @@ class _Handler(BaseHandler):
     def log_exception(self, exc_info: OptExcInfo) -> None:
         what = f"{self._request.method} {self._exchange.path}"
         self._log.error("%s: the WSGI app failed", what, exc_info=exc_info)
+
+
+def _lost_behind(exc: BaseException | None) -> Lost | None:
+    """Find what the client did behind what the app, or its framework, made of it."""
+    seen: set[int] = set()
+    while exc is not None and id(exc) not in seen:
+        if isinstance(exc, Lost):
+            return exc
+        seen.add(id(exc))
+        exc = exc.__cause__ or exc.__context__
+    return None
 
 
 def _check_head(status: str, headers: list[tuple[str, str]]) -> None:

@@ -51,8 +51,7 @@ class Client:
 
     def let_go(self) -> None:
         """Keep an app that has kept the streams from using them any longer."""
-        if not self.lost:
-            self.lost = Lost("this request is over", 200)
+        self.lost = Lost("this request is over")
 
     def read(self) -> bytes:
         """
@@ -90,7 +89,7 @@ class Client:
         Raises:
             Lost: the client left, or took nothing for too long.
         """
-        if self.lost is not None and not self.lost.status:
+        if self.lost is not None and self.broken:
             raise self.lost
         if not data:
             return

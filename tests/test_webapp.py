@@ -970,6 +970,30 @@ def test_app_may_answer_a_broken_body_itself(site):
     assert b"\r\nmy own words\r\n" in answer
 
 
+def test_app_that_fails_behind_a_broken_body(site, caplog):
+    """What it makes of the client's fault is the client's; an error of its own is its own."""
+
+    def app(environ, start_response):
+        try:
+            environ["wsgi.input"].read(-1)
+        except OSError as exc:
+            if environ["PATH_INFO"] == "/wrapped":
+                raise LookupError("ClientDisconnected") from exc
+        raise ZeroDivisionError
+
+    server = site(app)
+
+    wrapped, own = (
+        ask(server, head("Transfer-Encoding: chunked", start=start) + b"hello\r\n")
+        for start in ("POST /wrapped HTTP/1.1", "POST /own HTTP/1.1")
+    )
+    served(server)
+
+    assert wrapped.startswith(b"HTTP/1.1 400 ")
+    assert own.startswith(b"HTTP/1.1 500 ")
+    assert [record.exc_info[0] for record in errors(caplog)] == [ZeroDivisionError]
+
+
 @pytest.mark.parametrize("leave", [socket.socket.close, reset], ids=["close", "reset"])
 def test_client_that_leaves_in_the_middle_of_the_answer(site, caplog, leave):
     """The body is closed, the thread is free, and no log has a traceback."""
