@@ -37,6 +37,7 @@ from .version import __version__
 from .workers import Workers
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
     from typing_extensions import Unpack
 
 SERVER = f"syncws/{__version__}"
@@ -73,13 +74,15 @@ class ThreadingServer:
         process_response: called with Request and Response before it is sent; may change it, or
             return another.
         server_header: the Server header; ``None`` sends none.
-        max_connections: clients at one time, opening handshakes included; more get HTTP 503. Each
-            costs one or two threads.
+        max_connections: clients at one time, opening handshakes and requests for ``wsgi_app``
+            included; more get HTTP 503. Each costs one or two threads.
         reuse_port: let several processes listen on one port, where the system can.
         trusted_proxies: addresses and networks of reverse proxies, ``"unix"`` for those on a Unix
             socket; what they tell in Forwarded or X-Forwarded-For is ``ws.remote_address``.
         logger: instead of ``syncws.server``.
         create_connection: a subclass of Connection, or a function with its arguments.
+        wsgi_app: a WSGI application that answers all requests but those for a WebSocket, in the
+            thread that a handler would have; without one they get HTTP 426.
         **options: the fields of ``Options``, as for ``connect()``.
 
     Raises:
@@ -107,10 +110,9 @@ class ThreadingServer:
         trusted_proxies: Proxies = (),
         logger: logging.Logger | None = None,
         create_connection: Callable[..., Connection] | None = None,
+        wsgi_app: WSGIApplication | None = None,
         **options: Unpack[OptionsDict],
     ) -> None:
-        if not callable(handler):
-            raise TypeError(f"handler is called with each connection; got {handler!r}")
         if server_header is not None:
             Headers([("Server", server_header)])  # raises now, not with the first client
         if max_connections < 1:
@@ -131,6 +133,7 @@ class ThreadingServer:
             server_header,
             create_connection or Connection,
             TrustedProxies(trusted_proxies),
+            wsgi_app,
         )
         self._max_connections = max_connections
         # Guards what follows; _idle is notified when there is less to wait for. Reentrant, since a

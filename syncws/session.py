@@ -9,7 +9,7 @@ import logging
 import socket
 import ssl as ssl_module
 from collections.abc import Sequence
-from typing import Callable, Union
+from typing import TYPE_CHECKING, Callable, Union
 
 from .addresses import address
 from .codes import Role
@@ -20,22 +20,28 @@ from .forwarded import TrustedProxies
 from .handlers import Handler, run_handler
 from .options import Options
 from .sansio import (
+    Exchange,
     Origins,
     Request,
     RequestReader,
     Response,
     SelectSubprotocol,
+    asks_for_websocket,
     build_response,
     check_request,
     redacted,
     refusal,
 )
 from .transport import TLSTransport, Transport
+from .webapp import serve_app
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 ProcessRequest = Callable[[Request], Union[Response, None]]
 ProcessResponse = Callable[[Request, Response], Union[Response, None]]
 
-_LINGER = 2.0  # seconds for a refused client to read why
+_LINGER = 2.0  # seconds for a client to read why it was refused, or the end of the app's answer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +60,14 @@ class Policy:
     server_header: str | None
     create_connection: Callable[..., Connection]
     trusted_proxies: TrustedProxies
+    wsgi_app: WSGIApplication | None
+
+    def __post_init__(self) -> None:
+        """Refuse now what would fail with the first client."""
+        if not callable(self.handler):
+            raise TypeError(f"handler is called with each connection; got {self.handler!r}")
+        if not (self.wsgi_app is None or callable(self.wsgi_app)):
+            raise TypeError(f"wsgi_app is called with each request; got {self.wsgi_app!r}")
 
 
 class Session:
@@ -120,6 +134,9 @@ class Session:
                 "< %s %s %s", request.method, request.path, redacted(request.headers.items())
             )
             response = self._answer(request)
+            if response is None:
+                self._serve_app(request, Exchange(reader, request))
+                return None
         except InvalidHandshake as exc:
             self._send_refusal(reader, refusal(exc), deadline)
             raise
@@ -146,8 +163,12 @@ class Session:
             if request is not None:
                 return request
 
-    def _answer(self, request: Request) -> Response:
-        """Decide how to answer the request; if a hook fails, the client is not told why."""
+    def _answer(self, request: Request) -> Response | None:
+        """
+        Decide how to answer the request, or return None to leave that to the WSGI app.
+
+        If a hook fails, the client is not told why.
+        """
         try:
             return self._decide(request)
         except InvalidHandshake:
@@ -156,7 +177,7 @@ class Session:
             self._log.exception("opening handshake failed")
             return Response(500)
 
-    def _decide(self, request: Request) -> Response:
+    def _decide(self, request: Request) -> Response | None:
         policy = self._policy
         if self._refuse:
             return refusal(TooManyConnections())
@@ -164,10 +185,12 @@ class Session:
             response = policy.process_request(request)
             if response is not None:
                 return response
-        check_request(request, policy.origins)
         self._transport.remote_address = policy.trusted_proxies.client_address(
             address(self._transport.sock.getpeername), request.headers
         )
+        if policy.wsgi_app is not None and not asks_for_websocket(request):
+            return None
+        check_request(request, policy.origins)
         response = build_response(
             request, policy.subprotocols, policy.select_subprotocol, policy.options.deflate
         )
@@ -188,9 +211,32 @@ class Session:
         """Answer with plain HTTP, and let the client read it before the connection is gone."""
         with contextlib.suppress(OSError):
             self._transport.send(self._encode(reader, response), deadline)
-            self._transport.half_close()
-            # Closing with unread input would reset the connection and lose the answer.
-            linger = deadline.earlier(_LINGER)
-            while self._transport.recv(linger):
-                if linger.lapsed:
-                    break
+            self._linger(deadline.earlier(_LINGER))
+
+    def _serve_app(self, request: Request, exchange: Exchange) -> None:
+        """Let the WSGI app answer; an answer that is not whole must not look so."""
+        policy = self._policy
+        assert policy.wsgi_app is not None
+        whole = False
+        try:
+            whole = serve_app(
+                policy.wsgi_app,
+                request,
+                exchange,
+                self._transport,
+                self._log,
+                policy.server_header,
+            )
+        finally:
+            if not whole:
+                self._transport.reset_on_close()
+        if whole:
+            with contextlib.suppress(OSError):
+                self._linger(Deadline(_LINGER))
+
+    def _linger(self, deadline: Deadline) -> None:
+        """Say that this was all, and read on: to close now would reset the connection."""
+        self._transport.half_close()
+        while self._transport.recv(deadline):
+            if deadline.lapsed:
+                break

@@ -221,9 +221,13 @@ class Transport:
     def abort(self) -> None:
         """Do the same by a reset, so that nothing is left to be delivered."""
         with self._end_lock:
-            with contextlib.suppress(OSError):
-                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self.reset_on_close()
             self.shutdown()
+
+    def reset_on_close(self) -> None:
+        """Let ``close`` be a reset, so that the peer does not take this for an orderly end."""
+        with self._end_lock, contextlib.suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
     def close(self) -> None:
         """Give the file descriptor back. Nobody may be reading or writing."""

@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import signal
+import urllib.request
 
 import pytest
 
@@ -100,12 +101,14 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 def play(monkeypatch, serve):
     """Return a function that runs the snippets of a section; see test_readme_snippets_run."""
     connect = syncws.connect
+    urlopen = urllib.request.urlopen
 
     def run(code, heading, port=8765):
-        def connect_there(url, **options):
-            return connect(url.replace(":8765", f":{port}"), **options)
+        def there(opened):
+            return lambda url, **options: opened(url.replace(":8765", f":{port}"), **options)
 
-        monkeypatch.setattr(syncws, "connect", connect_there)
+        monkeypatch.setattr(syncws, "connect", there(connect))
+        monkeypatch.setattr(urllib.request, "urlopen", there(urlopen))
         exec(compile(code, f"README.md, {heading}", "exec"), {})
 
     def play_section(heading, snippets):

@@ -246,6 +246,26 @@ def test_health_check():
             assert ws.recv() == "hello"
 
 
+def test_wsgi_site():
+    """The site has its page, its form and its errors; the clock goes on beside it, on one port."""
+    with serving("wsgi_site.py") as example:
+        url = example.url.rstrip("/").replace("http", "ws") + "/clock"
+        with syncws.connect(url, origin=example.url.rstrip("/")) as ws:
+            status, kind, page = fetch(example.url)
+            assert re.fullmatch(r"\d\d:\d\d:\d\d", ws.recv())
+            with urllib.request.urlopen(example.url, b"note=%3Cb%3E+me", timeout=20) as response:
+                assert b"<li>&lt;b&gt; me</li>" in response.read()
+            assert re.fullmatch(r"\d\d:\d\d:\d\d", ws.recv())
+
+        assert (status, kind) == (200, "text/html; charset=utf-8")
+        assert b'"/clock"' in page
+        with pytest.raises(urllib.error.HTTPError, match="404") as missing:
+            fetch(example.url + "missing")
+        missing.value.close()
+        with pytest.raises(syncws.InvalidStatus, match="404"):
+            syncws.connect(url + "work")
+
+
 def test_demo():
     """It shows both ends talking."""
     lines = run("demo.py")

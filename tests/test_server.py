@@ -259,6 +259,7 @@ def test_unix_socket_of_a_successor(serve, tmp_path):
     [
         ({"handler": None}, TypeError),
         ({"handler": "echo"}, TypeError),
+        ({"wsgi_app": "app:app"}, TypeError),
         ({"origins": "https://example.com"}, TypeError),
         ({"subprotocols": "chat"}, TypeError),
         ({"subprotocols": ["a b"]}, ValueError),

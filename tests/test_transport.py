@@ -425,6 +425,19 @@ def test_abort_drops_what_the_peer_has_not_taken(plain):
         read_to_end(theirs)
 
 
+def test_close_may_be_a_reset(plain):
+    """The peer meets an error, not an orderly end, although it has all that was sent."""
+    ours, theirs = plain
+    ours.send_nowait(b"not all")
+    assert read(theirs, 7) == b"not all"
+
+    ours.reset_on_close()
+    ours.close()
+
+    with pytest.raises(ConnectionResetError):
+        read_to_end(theirs)
+
+
 def test_abort_behind_close_does_nothing(ends):
     """The end may be asked for again."""
     ours, _ = ends

@@ -9,11 +9,13 @@ from __future__ import annotations
 from .assembler import Fragment
 from .closing import Action, Input, Phase, render_table
 from .deflate import Agreement, Deflater, agreed
+from .exchange import Exchange
 from .frames import MAX_CONTROL_PAYLOAD
 from .handshake import (
     SAME_ORIGIN,
     Origins,
     SelectSubprotocol,
+    asks_for_websocket,
     build_request,
     build_response,
     check_request,
@@ -32,6 +34,7 @@ __all__ = [
     "Action",
     "Agreement",
     "Deflater",
+    "Exchange",
     "Fact",
     "Fragment",
     "Headers",
@@ -48,6 +51,7 @@ __all__ = [
     "ResponseReader",
     "SelectSubprotocol",
     "agreed",
+    "asks_for_websocket",
     "build_request",
     "build_response",
     "check_request",

@@ -150,6 +150,12 @@ def check_response(request: Request, response: Response) -> str | None:
 # The server.
 
 
+def asks_for_websocket(request: Request) -> bool:
+    """Tell whether a request wants a WebSocket, rightly or not: its Upgrade header names that."""
+    names = ",".join(request.headers.get_all("Upgrade")).lower().split(",")
+    return "websocket" in [name.strip(" \t").partition("/")[0] for name in names]
+
+
 def check_request(request: Request, origins: Origins) -> None:
     """
     Check that the request asks for a WebSocket that we may give (RFC 6455 section 4.2.1).

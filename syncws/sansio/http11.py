@@ -20,7 +20,7 @@ MAX_HEAD = 32 * 1024  # bytes of all that comes before the body, interim respons
 MAX_HEADERS = 128  # header fields of one message
 MAX_BODY = 64 * 1024  # bytes kept of a refusal's body
 
-_PIECE = 1024  # bytes of a body that h11 gets at a time, and of a line between its chunks
+PIECE = 1024  # bytes of a body that h11 gets at a time, and of a line between its chunks
 
 _BLANK_LINE = re.compile(rb"\n\r?\n")
 _TARGET = re.compile("[!-~]+")
@@ -157,13 +157,13 @@ class RequestReader:
     def _receive_by_h11(self, http: h11.Connection, data: bytes) -> Request | None:
         if self._line >= 0:
             self._check_line(data)
-        self._head.split(data)
+        head, rest = self._head.split(data)
         try:
-            http.receive_data(data)
+            http.receive_data(head)
             event = http.next_event()
         except h11.RemoteProtocolError as exc:
             raise InvalidMessage(
-                f"bad HTTP request: {_unquoted(exc)}", exc.error_status_hint
+                f"bad HTTP request: {unquoted(exc)}", exc.error_status_hint
             ) from None
         if event is h11.NEED_DATA:
             return None
@@ -176,7 +176,7 @@ class RequestReader:
             event.http_version.decode("ascii"),
         )
         self._switches = "Upgrade" in request.headers
-        self._trailing = bytes(http.trailing_data[0])
+        self._trailing = rest
         return request
 
     def _check_line(self, data: bytes) -> None:
@@ -225,6 +225,14 @@ class RequestReader:
     def trailing(self) -> bytes:
         """Return what came behind the request: the first frames."""
         return self._trailing
+
+    def hand_over(self) -> tuple[h11.Connection, bytes]:
+        """Return h11, which knows what the request was, and what came behind its head."""
+        if self._http is None:  # it was plain: a GET without a body
+            self._http = h11.Connection(h11.SERVER, MAX_HEAD)
+            self._http.receive_data(b"GET / HTTP/1.1\r\nHost: -\r\n\r\n")
+            self._http.next_event()
+        return self._http, self._trailing
 
 
 def write_switching(response: Response) -> bytes:
@@ -277,7 +285,7 @@ class ResponseReader:
         try:
             return self._receive_by_h11(self._http, data)
         except h11.RemoteProtocolError as exc:
-            return self._cut_off(f"bad HTTP response: {_unquoted(exc)}")
+            return self._cut_off(f"bad HTTP response: {unquoted(exc)}")
 
     def _begin_h11(self) -> h11.Connection:
         """Let h11 know that a switch of protocols was asked for, and nothing else."""
@@ -301,12 +309,12 @@ class ResponseReader:
 
     def _receive_body(self, http: h11.Connection, data: bytes) -> Response | None:
         """Let h11 unwrap the body in small pieces: long lines between chunks cost too much."""
-        for start in range(0, len(data) or 1, _PIECE):
-            http.receive_data(data[start : start + _PIECE])
+        for start in range(0, len(data) or 1, PIECE):
+            http.receive_data(data[start : start + PIECE])
             response = self._next(http)
             if response is not None:
                 return response
-            if len(http.trailing_data[0]) > _PIECE:
+            if len(http.trailing_data[0]) > PIECE:
                 return self._cut_off("endless line between the chunks of the body")
         return None
 
@@ -347,7 +355,7 @@ class ResponseReader:
         return self._trailing
 
 
-def _unquoted(exc: h11.RemoteProtocolError) -> str:
+def unquoted(exc: h11.RemoteProtocolError) -> str:
     """Return h11's words without the line that they quote: it may be long, or secret."""
     return str(exc).partition(": bytearray(")[0]
 
