@@ -59,7 +59,7 @@ def serve_app(
     try:
         handler.run(app)
         if exchange.room == 0 and not exchange.complete:  # the app failed, but with its last word
-            client.send(exchange.end())
+            handler._send(exchange.end())
         whole = exchange.complete and not client.broken
     except Lost as exc:
         logger.debug("the client did not get the answer: %s", exc)

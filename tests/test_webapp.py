@@ -846,6 +846,26 @@ def test_app_that_fails_with_its_last_word(site, caplog):
     assert [record.exc_info[0] for record in errors(caplog)] == [ZeroDivisionError, ValueError]
 
 
+@pytest.mark.parametrize(
+    ("method", "length"), [("GET", "0"), ("HEAD", "5"), ("HEAD", None)], ids=str
+)
+def test_app_that_fails_where_no_body_is_due(site, caplog, method, length):
+    """The head is all there is of the answer, and not sent yet."""
+
+    def app(environ, start_response):
+        headers = [TEXT] if length is None else [TEXT, ("Content-Length", length)]
+        start_response("200 OK", headers)(b"hello")
+        raise ZeroDivisionError
+
+    server = site(app, valid=False)
+
+    answer = fetch(server, method=method)
+
+    assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, length, b"")
+    served(server)
+    assert len(errors(caplog)) == 1
+
+
 def test_app_that_notices_too_late(site, caplog):
     """start_response() with exc_info raises that again when the head is gone."""
     caught = []
