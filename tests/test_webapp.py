@@ -811,6 +811,17 @@ def test_app_that_fails(site, caplog, app):
     assert record.getMessage() == "GET /path: the WSGI app failed"
 
 
+@pytest.mark.parametrize("data", ["text", "", bytearray(b"bytes"), 5], ids=repr)
+def test_app_that_writes_no_bytes(site, caplog, data):
+    """It is no assertion that finds it: there are none under python -O."""
+    server = site(answering(body=[data]), valid=False)
+
+    assert fetch(server).status == 500
+    served(server)
+    (record,) = errors(caplog)
+    assert record.exc_info[0] is TypeError
+
+
 @pytest.mark.parametrize("start", ["GET / HTTP/1.1", "GET / HTTP/1.0"])
 @pytest.mark.parametrize(
     "app",
