@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import Iterator
@@ -39,6 +40,7 @@ class Accepted:
         # With each, whether its server wants to stop; and itself if it is detached: nobody else
         # may hold it.
         self._open: dict[Engine, tuple[Callable[[], bool], Connection | None]] = {}
+        self._running: set[Engine] = set()  # those whose handlers have not returned
         self._looking = False
         self._workers = Workers("syncws-handler")
 
@@ -52,8 +54,9 @@ class Accepted:
         """
         with self._lock:
             self._drop_closed()
-            held = sum(connection is not None for _, connection in self._open.values())
-            if held + self._reserved >= limit:
+            held = {engine for engine, (_, kept) in self._open.items() if kept is not None}
+            # A client that leaves does not end its handler, which may be waiting for a database.
+            if len(held | self._running) + self._reserved >= limit:
                 raise TooManyConnections
             self._reserved += 1
         try:
@@ -70,14 +73,31 @@ class Accepted:
                 self._looking = True
                 housekeeper.call_later(_LOOK, self._look)
 
-    def run(self, job: Job) -> None:
+    def run(self, connection: Connection, job: Job) -> None:
         """
-        Do the job in a thread of its own. Does not block.
+        Do the job of a detached connection in a thread of its own. Does not block.
 
         Raises:
             RuntimeError: the system has no more threads.
         """
-        self._workers.get().start(job)
+        engine = connection._engine
+        with self._lock:
+            self._running.add(engine)
+        try:
+            self._workers.get().start(functools.partial(self._run, engine, job))
+        except BaseException:
+            self._ran(engine)
+            raise
+
+    def _run(self, engine: Engine, job: Job) -> None:
+        try:
+            job()
+        finally:
+            self._ran(engine)
+
+    def _ran(self, engine: Engine) -> None:
+        with self._lock:
+            self._running.discard(engine)
 
     def goodbye(self) -> None:
         """Close all of them; at the end of the program. Blocks for a second at most."""

@@ -36,7 +36,8 @@ _SIP = 64 * 1024  # bytes
 class Place(NamedTuple):
     """Where a server keeps what belongs to a request; found in its environ."""
 
-    fd: int
+    # Asked at each use: once the server has closed the socket, the number may be another client's.
+    fileno: Callable[[], int]  # negative from then on
     peer_address: Any
     # Takes out what the server has read behind the request. After the exchange of descriptors:
     # then a look into an empty buffer meets the end of a stream and does not wait.
@@ -72,7 +73,7 @@ def find_place(environ: Environ) -> Place:
             f"{name} does TLS itself, in an SSLSocket, which two threads must not share; "
             f"let a reverse proxy end TLS, or {_INSTEAD}, which takes ssl="
         )
-    if place.fd < 0:
+    if place.fileno() < 0:
         raise UnsupportedServer("the socket of this request is closed already")
     return place
 
@@ -109,7 +110,7 @@ def _below_input(environ: Environ) -> Place | None:
     else:
         return None
     if raw._sock is None:  # closed
-        return Place(-1, None, bytes)
+        return Place(lambda: -1, None, bytes)
     return _place(raw._sock, lambda: reader.read(len(reader.peek())))
 
 
@@ -125,16 +126,16 @@ def _in_uwsgi(environ: Environ) -> Place | None:
     """The module exists inside of uWSGI only. What it has read behind the request is lost."""
     if "uwsgi.version" not in environ:
         return None
-    fd = importlib.import_module("uwsgi").connection_fd()
-    with socket.socket(fileno=os.dup(fd)) as sock:
+    fileno = importlib.import_module("uwsgi").connection_fd
+    with socket.socket(fileno=os.dup(fileno())) as sock:
         peer_address = address(sock.getpeername)
-    return Place(fd, peer_address, bytes, environ.get("HTTPS") == "on")
+    return Place(fileno, peer_address, bytes, environ.get("HTTPS") == "on")
 
 
 def _place(sock: Any, take_read: Callable[[], bytes]) -> Place:
     # Also of gevent, of eventlet and of pyOpenSSL.
     tls = any(hasattr(sock, name) for name in ("cipher", "get_cipher_name"))
-    return Place(sock.fileno(), address(sock.getpeername), take_read, tls)
+    return Place(sock.fileno, address(sock.getpeername), take_read, tls)
 
 
 _PLACES: tuple[Callable[[Environ], Place | None], ...] = (_in_gunicorn, _below_input, _in_uwsgi)
@@ -190,20 +191,20 @@ def take_over(environ: Environ, place: Place) -> tuple[socket.socket, bytes, Sin
     Take the socket over; return it, what the server had read behind the request, and the sink.
 
     Raises:
-        OSError: the system has no more file descriptors; the server has its socket still.
+        OSError: the system has no more file descriptors, and the server has its socket still; or
+            the server has closed it meanwhile.
     """
-    sock = socket.socket(fileno=os.dup(place.fd))
-    try:
+    with contextlib.ExitStack() as undo:
+        sock = undo.enter_context(socket.socket(fileno=os.dup(place.fileno())))
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         theirs, ours = socket.socketpair()
-    except OSError:
-        sock.close()
-        raise
-    with theirs:
-        # A server that never blocks must not block on this one.
-        os.set_blocking(theirs.fileno(), os.get_blocking(place.fd))
-        os.dup2(theirs.fileno(), place.fd, inheritable=False)
+        undo.enter_context(ours)
+        with theirs:
+            # A server that never blocks must not block on this one.
+            os.set_blocking(theirs.fileno(), os.get_blocking(place.fileno()))
+            os.dup2(theirs.fileno(), place.fileno(), inheritable=False)
+        undo.pop_all()
     environ[_TAKEN] = True
     sink = Sink(ours)
     return sock, place.take_read(), sink

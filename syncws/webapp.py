@@ -59,7 +59,7 @@ def serve_app(
     try:
         handler.run(app)
         if exchange.room == 0 and not exchange.complete:  # the app failed, but with its last word
-            client.send(exchange.end())
+            handler._send(exchange.end())
         whole = exchange.complete and not client.broken
     except Lost as exc:
         logger.debug("the client did not get the answer: %s", exc)
@@ -155,8 +155,10 @@ class _Handler(BaseHandler):
                 result.close()
 
     def write(self, data: bytes) -> None:
+        if type(data) is not bytes:  # wsgiref asserts it, but not under python -O
+            raise TypeError(f"the app wrote {type(data).__name__}; expected bytes")
         # PEP 3333: the head waits for the first bytes that are not empty.
-        if data or type(data) is not bytes:
+        if data:
             super().write(data)
 
     def cleanup_headers(self) -> None:

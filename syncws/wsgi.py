@@ -95,7 +95,8 @@ def accept(
             threads: the handler runs in a thread of ours, and without one the connection stays open
             for others to use. Otherwise it is closed with 1001 at the latest when the server has
             done with the request.
-        max_connections: how many of this process may be detached at one time; 1024 by default.
+        max_connections: how many of this process may be detached at one time, those included that
+            are closed but for a handler that still runs; 1024 by default.
         origins, subprotocols, select_subprotocol, trusted_proxies, logger, create_connection: as
             of ``ThreadingServer``.
         **options: the fields of ``Options``.
@@ -216,7 +217,7 @@ class _Door:
 
     def _start(self, run: Callable[[], None], connection: Connection) -> None:
         try:
-            accepted.run(run)
+            accepted.run(connection, run)
         except RuntimeError:  # no more threads
             connection.abort()
             raise

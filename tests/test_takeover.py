@@ -22,7 +22,7 @@ def taken():
     servers, client = tcp_pair()
     servers.settimeout(20)
     environ = {}
-    place = Place(servers.fileno(), servers.getpeername(), lambda: b"read before")
+    place = Place(servers.fileno, servers.getpeername(), lambda: b"read before")
     ours, trailing, sink = take_over(environ, place)
     with servers, client, ours:
         yield servers, ours, client, sink
@@ -80,7 +80,7 @@ def test_blocking_or_not(blocking):
     servers, client = tcp_pair()
     with servers, client:
         servers.setblocking(blocking)
-        ours, _, sink = take_over({}, Place(servers.fileno(), None, bytes))
+        ours, _, sink = take_over({}, Place(servers.fileno, None, bytes))
         with ours:
             assert os.get_blocking(servers.fileno()) is blocking
             servers.close()
@@ -91,7 +91,7 @@ def test_blocking_or_not(blocking):
 def test_unix_sockets():
     servers, client = socket.socketpair()
     with servers, client:
-        ours, _, sink = take_over({}, Place(servers.fileno(), None, bytes))
+        ours, _, sink = take_over({}, Place(servers.fileno, None, bytes))
         with ours:
             ours.sendall(b"hello")
             assert client.recv(100) == b"hello"
@@ -123,12 +123,43 @@ def test_find_the_socket_below_the_input(wrap):
 
         place = find_place({"wsgi.input": wrap(reader)})
 
-        assert (place.fd, place.peer_address) == (servers.fileno(), client.getsockname())
+        assert (place.fileno(), place.peer_address) == (servers.fileno(), client.getsockname())
         ours, trailing, sink = take_over({}, place)
         assert trailing == b"rest"
         ours.close()
         assert reader.read() == b""
     sink.watch(lambda: None)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_socket_that_is_closed_meanwhile(monkeypatch, late):
+    """Its number is somebody else's at once, who notices nothing, and nothing of ours is left."""
+    servers, client = tcp_pair()
+    number = servers.fileno()
+    with servers, client, servers.makefile("rb") as reader, contextlib.ExitStack() as stack:
+        place = find_place({"wsgi.input": reader})
+        pair = socket.socketpair
+        others = []
+
+        def close():
+            reader.close()
+            servers.close()
+            others.extend(map(stack.enter_context, pair()))
+            return pair()
+
+        if late:
+            monkeypatch.setattr(takeover.socket, "socketpair", close)
+        else:
+            for sock in close():
+                sock.close()
+        environ = {}
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            take_over(environ, place)
+
+        assert not was_taken(environ)
+        assert number in [sock.fileno() for sock in others]
+        others[0].sendall(b"still")
+        assert others[1].recv(100) == b"still"
 
 
 def test_nothing_was_read_behind_the_request():
@@ -183,7 +214,7 @@ def test_many_at_once():
         for number in range(30):
             servers, client = tcp_pair()
             with servers, client:
-                place = Place(servers.fileno(), None, bytes)
+                place = Place(servers.fileno, None, bytes)
                 ours, _, sink = take_over({}, place)
                 done = threading.Event()
                 sink.watch(done.set)

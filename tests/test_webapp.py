@@ -811,6 +811,17 @@ def test_app_that_fails(site, caplog, app):
     assert record.getMessage() == "GET /path: the WSGI app failed"
 
 
+@pytest.mark.parametrize("data", ["text", "", bytearray(b"bytes"), 5], ids=repr)
+def test_app_that_writes_no_bytes(site, caplog, data):
+    """It is no assertion that finds it: there are none under python -O."""
+    server = site(answering(body=[data]), valid=False)
+
+    assert fetch(server).status == 500
+    served(server)
+    (record,) = errors(caplog)
+    assert record.exc_info[0] is TypeError
+
+
 @pytest.mark.parametrize("start", ["GET / HTTP/1.1", "GET / HTTP/1.0"])
 @pytest.mark.parametrize(
     "app",
@@ -844,6 +855,26 @@ def test_app_that_fails_with_its_last_word(site, caplog):
         served(server)
 
     assert [record.exc_info[0] for record in errors(caplog)] == [ZeroDivisionError, ValueError]
+
+
+@pytest.mark.parametrize(
+    ("method", "length"), [("GET", "0"), ("HEAD", "5"), ("HEAD", None)], ids=str
+)
+def test_app_that_fails_where_no_body_is_due(site, caplog, method, length):
+    """The head is all there is of the answer, and not sent yet."""
+
+    def app(environ, start_response):
+        headers = [TEXT] if length is None else [TEXT, ("Content-Length", length)]
+        start_response("200 OK", headers)(b"hello")
+        raise ZeroDivisionError
+
+    server = site(app, valid=False)
+
+    answer = fetch(server, method=method)
+
+    assert (answer.status, answer.headers["Content-Length"], answer.body) == (200, length, b"")
+    served(server)
+    assert len(errors(caplog)) == 1
 
 
 def test_app_that_notices_too_late(site, caplog):

@@ -387,6 +387,35 @@ def test_max_connections_of_detached_ones(serve_wsgi):
         eventually(there_is_room)
 
 
+def test_max_connections_of_handlers_that_outlive_their_clients(serve_wsgi):
+    """Who comes and goes must not start one thread after the other."""
+    leave = threading.Event()
+    ran = []
+
+    def handler(ws):
+        ws.wait_closed()
+        leave.wait(WATCHDOG)
+        ran.append(ws)
+
+    server, _ = serve_wsgi(wsgi.app(handler, detach=True, max_connections=2))
+    try:
+        for _ in range(2):
+            with syncws.connect(server.url):
+                pass
+        with pytest.raises(syncws.InvalidStatus) as caught:
+            syncws.connect(server.url)
+        assert caught.value.status == 503
+    finally:
+        leave.set()
+    eventually(lambda: len(ran) == 2)
+
+    def connects():
+        with contextlib.suppress(syncws.InvalidStatus), syncws.connect(server.url):
+            return True
+
+    eventually(connects)
+
+
 def test_a_server_that_wants_to_stop(serve_wsgi, monkeypatch):
     """What gunicorn's workers tell: the clients hear 1001, and the handlers end."""
     stop = threading.Event()
@@ -455,15 +484,17 @@ def test_a_request_whose_socket_is_closed():
 def test_no_more_threads(serve_wsgi, registry, monkeypatch):
     """The client sees the end at once."""
 
-    def run(job):
-        raise RuntimeError("can't start new thread")
+    class NoWorker:
+        def start(self, job):
+            raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(registry, "run", run)
+    monkeypatch.setattr(registry._workers, "get", NoWorker)
     server, _ = serve_wsgi(wsgi.app(echo, detach=True))
 
     with syncws.connect(server.url) as ws:
         assert ws.wait_closed(WATCHDOG)
         assert ws.close_code == 1006
+    assert not registry._running
 
 
 @pytest.mark.parametrize("call", ["dup", "socketpair"])
