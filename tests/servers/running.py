@@ -36,7 +36,11 @@ class Started:
         self.opened: Counter[str] = Counter()
         self.raised_in_views = 0
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **environment}
-        self._start()
+        try:
+            self._start()
+        except BaseException:
+            self.kill()
+            raise
 
     def _start(self) -> None:
         for _ in range(3):
@@ -134,6 +138,7 @@ class Started:
 
     def kill(self) -> None:
         """End whatever of it is left."""
+        # A server that has several processes leaves them in its group, however it ended.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
