@@ -17,6 +17,7 @@ import io
 import os
 import signal
 import socket
+import threading
 from collections.abc import Mapping
 from typing import Any, Callable, NamedTuple
 
@@ -142,9 +143,13 @@ def stopping(environ: Environ) -> Callable[[], bool]:
 
     Of gunicorn's workers one can know. Others tell nobody, and close what they wait for in the end.
     """
-    if "gunicorn.socket" in environ:
+    if "gunicorn" in environ.get("SERVER_SOFTWARE", ""):
         worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         if hasattr(worker, "alive"):
+            if threading.current_thread() is threading.main_thread():
+                # The worker "sync": its handler of the signal runs when its thread stops waiting
+                # for a message, and gunicorn has told the system to go on waiting.
+                signal.siginterrupt(signal.SIGTERM, True)
             return lambda: not worker.alive  # type: ignore[union-attr]
     return lambda: False
 

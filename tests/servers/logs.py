@@ -20,8 +20,10 @@ _EXPECTED = re.compile(
     r"|.*EventletDeprecationWarning.*"
     r"|.*DeprecationWarning: Using fork\(\) is a bad idea, and.*eventlet will work.*"
     r"|  warnings.warn\("
-    # The listening socket of gunicorn 23 with gevent.
-    r"|<sys>:0: ResourceWarning: unclosed <socket.socket fd=\d+, family=2, type=1, proto=0>$"
+    # Its listening socket, when gunicorn ends.
+    r"|<sys>:0: ResourceWarning: unclosed <socket.socket fd=[3-6], [^>]*proto=0(, laddr=[^>]*)?>$"
+    # gunicorn 23 repeats its signal while a worker is at its very end.
+    r"|.*Worker \(pid:\d+\) was sent SIGTERM!"
     r"|ResourceWarning: Enable tracemalloc to get.*"
     r"|.*WARNING: This is a development server.*"
     r"|.*WARNING: you are running uWSGI as root.*",
