@@ -141,16 +141,20 @@ def stopping(environ: Environ) -> Callable[[], bool]:
     """
     Return a function that tells whether the server wants to stop and waits for its requests.
 
-    Of gunicorn's workers one can know. Others tell nobody, and close what they wait for in the end.
+    Of gunicorn and of cheroot one can know. Others tell nobody, and close what they wait for.
     """
+    thread = threading.current_thread()
     if "gunicorn" in environ.get("SERVER_SOFTWARE", ""):
         worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         if hasattr(worker, "alive"):
-            if threading.current_thread() is threading.main_thread():
+            if thread is threading.main_thread():
                 # The worker "sync": its handler of the signal runs when its thread stops waiting
                 # for a message, and gunicorn has told the system to go on waiting.
                 signal.siginterrupt(signal.SIGTERM, True)
             return lambda: not worker.alive  # type: ignore[union-attr]
+    if type(thread).__module__.startswith("cheroot."):
+        server = thread.server  # type: ignore[attr-defined]
+        return lambda: not server.ready
     return lambda: False
 
 

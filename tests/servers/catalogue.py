@@ -68,7 +68,9 @@ def uwsgi(*more: str, http: str = "--http-socket") -> Command:
     # Installed beside Python, where else pip would not have put it.
     program = shutil.which("uwsgi", path=str(pathlib.Path(sys.executable).parent)) or "uwsgi"
     options = ("--module", "bare:application", "--enable-threads", "--threads", THREADS, "--master")
-    options = (*options, "--die-on-term", "--need-app", "--virtualenv", sys.prefix, *more)
+    # Without the path of Python, HUP would start one that does not know our environment.
+    options = (*options, "--binary-path", sys.executable, "--virtualenv", sys.prefix)
+    options = (*options, "--die-on-term", "--need-app", *more)
     return lambda port: (program, http, f"{HOST}:{port}", *options)
 
 
