@@ -137,6 +137,7 @@ def test_ctrl_c_in_the_only_thread_of_wsgiref(tmp_path):
     """Ctrl-C ends the handler, as it would any view: wsgiref answers it and goes on."""
     with running(SERVERS["wsgiref"], tmp_path) as server, server.connect("/request") as ws:
         ws.ping(timeout=WATCHDOG)
+        eventually(lambda: asleep(server.process.pid), "a server that waits")
         server.signal(signal.SIGINT)
 
         assert codes([ws]) == {1011}
