@@ -17,6 +17,7 @@ import io
 import os
 import signal
 import socket
+import threading
 from typing import Any, Callable, NamedTuple
 
 from .addresses import address
@@ -126,10 +127,18 @@ def _in_uwsgi(environ: Environ) -> Place | None:
     """The module exists inside of uWSGI only. What it has read behind the request is lost."""
     if "uwsgi.version" not in environ:
         return None
-    fileno = importlib.import_module("uwsgi").connection_fd
-    with socket.socket(fileno=os.dup(fileno())) as sock:
+    uwsgi = importlib.import_module("uwsgi")
+    options = {os.fsdecode(option) for option in uwsgi.opt}
+    if options & {"http", "https"} and not options & {"http-websockets", "http-socket"}:
+        raise UnsupportedServer(
+            "the HTTP router of uWSGI passes WebSockets on only if uWSGI is started with "
+            "--http-websockets"
+        )
+    # A router, uWSGI's or another, may have ended TLS; then HTTPS is on as well.
+    tls = environ.get("HTTPS") == "on" and any(name.startswith("https-socket") for name in options)
+    with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as sock:
         peer_address = address(sock.getpeername)
-    return Place(fileno, peer_address, bytes, environ.get("HTTPS") == "on")
+    return Place(uwsgi.connection_fd, peer_address, bytes, tls)
 
 
 def _place(sock: Any, take_read: Callable[[], bytes]) -> Place:
@@ -152,12 +161,20 @@ def stopping(environ: Environ) -> Callable[[], bool]:
     """
     Return a function that tells whether the server wants to stop and waits for its requests.
 
-    Of gunicorn's workers one can know. Others tell nobody, and close what they wait for in the end.
+    Of gunicorn and of cheroot one can know. Others tell nobody, and close what they wait for.
     """
-    if "gunicorn.socket" in environ:
+    thread = threading.current_thread()
+    if "gunicorn" in environ.get("SERVER_SOFTWARE", ""):
         worker = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
         if hasattr(worker, "alive"):
+            if thread is threading.main_thread():
+                # The worker "sync": its handler of the signal runs when its thread stops waiting
+                # for a message, and gunicorn has told the system to go on waiting.
+                signal.siginterrupt(signal.SIGTERM, True)
             return lambda: not worker.alive  # type: ignore[union-attr]
+    if type(thread).__module__.startswith("cheroot."):
+        server = thread.server  # type: ignore[attr-defined]
+        return lambda: not server.ready
     return lambda: False
 
 

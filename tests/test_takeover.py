@@ -192,7 +192,7 @@ def test_whether_a_worker_of_gunicorn_wants_to_stop():
     signal.signal(signal.SIGTERM, worker.handle_exit)
     with contextlib.ExitStack() as stack:
         stack.callback(signal.signal, signal.SIGTERM, before)
-        wants = stopping({"gunicorn.socket": None})
+        wants = stopping({"SERVER_SOFTWARE": "gunicorn/27.0.1"})
         other = stopping({})
         assert (wants(), other()) == (False, False)
 
@@ -204,7 +204,7 @@ def test_whether_a_worker_of_gunicorn_wants_to_stop():
 @pytest.mark.parametrize("handler", [signal.SIG_DFL, lambda number, frame: None])
 def test_gunicorn_with_a_signal_handler_of_somebody_else(monkeypatch, handler):
     monkeypatch.setattr(takeover.signal, "getsignal", lambda number: handler)
-    assert stopping({"gunicorn.socket": None})() is False
+    assert stopping({"SERVER_SOFTWARE": "gunicorn/27.0.1"})() is False
 
 
 def test_many_at_once():
