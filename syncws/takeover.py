@@ -115,8 +115,16 @@ def _in_uwsgi(environ: Environ) -> Place | None:
     """The module exists inside of uWSGI only. What it has read behind the request is lost."""
     if "uwsgi.version" not in environ:
         return None
-    fd = importlib.import_module("uwsgi").connection_fd()
-    return Place(fd, bytes, environ.get("HTTPS") == "on")
+    uwsgi = importlib.import_module("uwsgi")
+    options = {os.fsdecode(option) for option in uwsgi.opt}
+    if options & {"http", "https"} and not options & {"http-websockets", "http-socket"}:
+        raise UnsupportedServer(
+            "the HTTP router of uWSGI passes WebSockets on only if uWSGI is started with "
+            "--http-websockets"
+        )
+    # A router, uWSGI's or another, may have ended TLS; then HTTPS is on as well.
+    tls = environ.get("HTTPS") == "on" and any(name.startswith("https-socket") for name in options)
+    return Place(uwsgi.connection_fd(), bytes, tls)
 
 
 def _place(sock: Any, take_read: Callable[[], bytes]) -> Place:

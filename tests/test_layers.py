@@ -25,7 +25,6 @@ FLOORS = [
         "transport",
         "recvqueue",
         "housekeeper",
-        "takeover",
         "dial",
         "listening",
         "outgoing",
