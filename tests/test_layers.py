@@ -13,9 +13,9 @@ ROOT = pathlib.Path(syncws.__file__).parent
 # A module imports from lower floors only. Tools stand no higher than the face of sansio, so neither
 # can see the other; who needs both stands above.
 FLOORS = [
-    {"codes", "deadline", "options", "version", "addresses", "environment", "masking", "stats"}
+    {"codes", "deadline", "options", "version", "addresses", "environment", "forks", "stats"}
     | {"lazy", "workers"},
-    {"exceptions"},
+    {"exceptions", "masking"},
     {"sansio.headers", "sansio.frames", "sansio.closing", "sansio.plainhttp"},
     {"sansio.http11", "sansio._pycodec", "sansio._speedups", "sansio.assembler"},
     {"sansio.deflate", "sansio.codec"},
@@ -25,6 +25,7 @@ FLOORS = [
         "transport",
         "recvqueue",
         "housekeeper",
+        "takeover",
         "dial",
         "listening",
         "outgoing",
@@ -53,6 +54,7 @@ KNOW_NOTHING_OF_WEBSOCKET = {
     "writer",
     "reader",
     "masking",
+    "forks",
     "keepalive",
     "lazy",
     "workers",
