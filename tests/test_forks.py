@@ -11,8 +11,10 @@ from support.children import child
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork() on this system")
 
 PROGRAM = """
-    import ctypes, os, sys, types
+    import ctypes, os, signal, sys, threading, time, types
     import syncws
+    from support.threads import asleep, eventually
+    from syncws.housekeeper import housekeeper
     from syncws.masking import mask_key
 
     def told(call):
@@ -26,9 +28,18 @@ PROGRAM = """
             ws.send(text)
             return ws.recv(timeout=20)
 
+    def idle():
+        others = set(threading.enumerate()) - {threading.main_thread()}
+        return housekeeper._sleeping_until > time.monotonic() + 1 and all(map(asleep, others))
+
     def fork():
-        print(end="", flush=True)
-        return ctypes.PyDLL(None).fork()  # Python's hooks are not called
+        # Python's hooks are not called, so what another thread holds now is held for ever.
+        eventually(idle, "nobody does anything")
+        sys.stdout.flush()
+        pid = ctypes.PyDLL(None).fork()
+        if pid == 0:
+            signal.alarm(20)  # the end of a child that hangs, which would keep the pipes open
+        return pid
 
     def wait(pid):
         assert os.waitpid(pid, 0)[1] == 0
