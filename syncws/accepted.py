@@ -9,7 +9,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import os
 import threading
 from collections.abc import Iterator
 from typing import Callable
@@ -19,6 +18,7 @@ from .connection import Connection
 from .deadline import Deadline, wait
 from .engine import Engine
 from .exceptions import Close, TooManyConnections
+from .forks import in_child
 from .housekeeper import housekeeper
 from .workers import Job, Workers
 
@@ -128,5 +128,4 @@ class Accepted:
 
 accepted = Accepted()
 atexit.register(accepted.goodbye)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=accepted.start_afresh)
+in_child(lambda parent: accepted.start_afresh())

@@ -26,6 +26,7 @@ from .exceptions import (
     WebSocketException,
     connection_closed,
 )
+from .forks import in_child, watch_forks
 from .housekeeper import Timer, housekeeper
 from .keepalive import Keepalive
 from .lazy import Latch
@@ -101,6 +102,7 @@ class Engine:
 
     def start(self, trailing: bytes) -> None:
         """Begin to read, first what came behind the opening handshake."""
+        watch_forks()
         _live.add(self)
         options = self._options
         if options.ping_interval is not None:
@@ -385,16 +387,12 @@ def _short(value: object) -> str:
 
 
 _live: weakref.WeakSet[Engine] = weakref.WeakSet()
-_process = os.getpid()
 
 
-def _after_fork() -> None:
-    global _process
-    parent, _process = _process, os.getpid()
+def _disown_all(parent: int) -> None:
     for engine in list(_live):
         engine._disown(parent)
     _live.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+in_child(_disown_all)

@@ -11,7 +11,6 @@ import functools
 import heapq
 import itertools
 import logging
-import os
 import select
 import socket
 import threading
@@ -19,6 +18,7 @@ import time
 from typing import Callable, Optional
 
 from .deadline import FOREVER
+from .forks import in_child
 
 logger = logging.getLogger("syncws")
 
@@ -223,5 +223,4 @@ def _call(callback: Callback) -> None:
 
 
 housekeeper = Housekeeper()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=housekeeper.start_afresh)
+in_child(lambda parent: housekeeper.start_afresh())

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from .forks import in_child
+
 _KEY_SIZE = 4
 _STOCK = 256  # keys
 
@@ -27,5 +29,4 @@ def mask_key() -> bytes:
 
 
 # Parent and child must not use the same keys.
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_keys.clear)
+in_child(lambda parent: _keys.clear())

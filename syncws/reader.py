@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import collections
 import itertools
-import os
 import threading
 from collections.abc import Iterator
 from typing import Callable
 
 from .deadline import ENDLESS, Deadline
+from .forks import in_child
 from .housekeeper import Timer, housekeeper
 from .recvqueue import Message, RecvQueue
 from .transport import Transport
@@ -266,5 +266,4 @@ class _Lookout:
 
 
 _lookout = _Lookout()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_lookout.start_afresh)
+in_child(lambda parent: _lookout.start_afresh())

@@ -13,9 +13,9 @@ ROOT = pathlib.Path(syncws.__file__).parent
 # A module imports from lower floors only. Tools stand no higher than the face of sansio, so neither
 # can see the other; who needs both stands above.
 FLOORS = [
-    {"codes", "deadline", "options", "version", "addresses", "environment", "masking", "stats"}
+    {"codes", "deadline", "options", "version", "addresses", "environment", "forks", "stats"}
     | {"lazy", "workers"},
-    {"exceptions"},
+    {"exceptions", "masking"},
     {"sansio.headers", "sansio.frames", "sansio.closing", "sansio.plainhttp"},
     {"sansio.http11", "sansio._pycodec", "sansio._speedups", "sansio.assembler"},
     {"sansio.deflate", "sansio.codec", "sansio.exchange"},
@@ -53,6 +53,7 @@ KNOW_NOTHING_OF_WEBSOCKET = {
     "writer",
     "reader",
     "masking",
+    "forks",
     "keepalive",
     "lazy",
     "workers",
