@@ -19,6 +19,7 @@ _EXPECTED = re.compile(
     r"|WARNING django.request: Not Found: .*"
     r"|.*EventletDeprecationWarning.*"
     r"|.*DeprecationWarning: Using fork\(\) is a bad idea, and.*eventlet will work.*"
+    r"|.*DeprecationWarning: This process \(pid=\d+\) is multi-threaded, use of fork\(\) may .*"
     r"|  warnings.warn\("
     # Its listening socket, when gunicorn ends.
     r"|<sys>:0: ResourceWarning: unclosed <socket.socket fd=[3-6], [^>]*proto=0(, laddr=[^>]*)?>$"
