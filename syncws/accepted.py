@@ -18,7 +18,7 @@ from .connection import Connection
 from .deadline import Deadline, wait
 from .engine import Engine
 from .exceptions import Close, TooManyConnections
-from .forks import in_child
+from .forks import on_change
 from .housekeeper import housekeeper
 from .workers import Job, Workers
 
@@ -128,4 +128,4 @@ class Accepted:
 
 accepted = Accepted()
 atexit.register(accepted.goodbye)
-in_child(lambda parent: accepted.start_afresh())
+on_change(lambda parent: accepted.start_afresh())

@@ -298,8 +298,8 @@ def _default_context() -> ssl_module.SSLContext:
 def _dial_unix(path: str, deadline: Deadline) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        sock.setblocking(False)
         while True:
-            sock.settimeout(deadline.remaining())
             with contextlib.suppress(BlockingIOError):
                 sock.connect(path)
                 return sock

@@ -26,7 +26,7 @@ from .exceptions import (
     WebSocketException,
     connection_closed,
 )
-from .forks import in_child, watch_forks
+from .forks import on_change
 from .housekeeper import Timer, housekeeper
 from .keepalive import Keepalive
 from .lazy import Latch
@@ -38,7 +38,7 @@ from .recvqueue import RecvQueue
 from .sansio import Action, Agreement, Fact, Fragment, Input, Ping, Pong, Protocol
 from .sender import Sender
 from .transport import Transport
-from .writer import Writer
+from .writer import make_writer
 
 
 class Engine:
@@ -73,7 +73,7 @@ class Engine:
         # Asked once: a log call for each frame would cost, also where nothing is written.
         self._debug = logger.isEnabledFor(logging.DEBUG)
         self._transport = transport
-        self._writer = Writer(transport)
+        self._writer = make_writer(transport)
         self.reader = Reader(
             transport, self.queue, self._received, self._ended, f"syncws-{role.value}-reader"
         )
@@ -102,7 +102,6 @@ class Engine:
 
     def start(self, trailing: bytes) -> None:
         """Begin to read, first what came behind the opening handshake."""
-        watch_forks()
         _live.add(self)
         options = self._options
         if options.ping_interval is not None:
@@ -373,7 +372,7 @@ class Engine:
         self.queue.disown()
         self.reader.disown()
         self.pings = Pings()
-        self._writer = Writer(self._transport)
+        self._writer = make_writer(self._transport)
         self.sender = self._make_sender()
         self.closed = Latch()
         self.closed.set()
@@ -390,9 +389,11 @@ _live: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 def _disown_all(parent: int) -> None:
+    if parent == os.getpid():
+        return  # not a fork
     for engine in list(_live):
         engine._disown(parent)
     _live.clear()
 
 
-in_child(_disown_all)
+on_change(_disown_all)

@@ -1,34 +1,48 @@
-"""What is to be done in a forked child, also where Python is not told of the fork."""
+"""What is to be done when this is another process than before, or has greenlets for threads."""
 
 from __future__ import annotations
 
 import os
+import socket
 import sys
+import types
 from typing import Callable
 
 Hook = Callable[[int], object]
 
 _hooks: list[Hook] = []
-_process = os.getpid()
 
 
-def in_child(hook: Hook) -> None:
-    """Have a function called in every forked child, with the parent's number."""
+def greenlets() -> bool:
+    """Whether gevent or eventlet has put greenlets in the place of threads."""
+    return isinstance(socket.socket.recv, types.FunctionType)  # not C code
+
+
+_seen = (os.getpid(), greenlets())
+
+
+def on_change(hook: Hook) -> None:
+    """
+    Have a function called in every forked child, and when greenlets come in the place of threads.
+
+    Some patch as late as in the child, when this library is there already (gunicorn --preload). The
+    hook is given the number of the process before: the parent's, or this one's.
+    """
     _hooks.append(hook)
 
 
 def look() -> None:
-    """Call the hooks if this is another process than before."""
-    global _process
-    parent, _process = _process, os.getpid()
-    if parent != _process:
+    """Call the hooks if something has changed."""
+    global _seen
+    before, _seen = _seen, (os.getpid(), greenlets())
+    if before != _seen:
         for hook in _hooks:
-            hook(parent)
+            hook(before[0])
 
 
 def watch_forks() -> None:
     """
-    See to it that a fork is noticed. Before something is made that a child must not use.
+    See to it that a change is noticed. Before something is made that must not outlive it.
 
     uWSGI forks its workers without telling Python, but it has a hook of its own. That has room for
     one function, and whoever sets it last has it: so ours is set again if need be.

@@ -18,7 +18,7 @@ import time
 from typing import Callable, Optional
 
 from .deadline import FOREVER
-from .forks import in_child
+from .forks import on_change
 
 logger = logging.getLogger("syncws")
 
@@ -61,9 +61,7 @@ class Housekeeper:
 
     def start_afresh(self) -> None:
         """Forget all; in a forked child the thread is gone and the lock may be held for ever."""
-        for sock in (self._waker, self._sleeper):
-            if sock is not None:
-                sock.close()
+        self._close()
         self._lock = threading.Lock()
         self._timers: list[tuple[float, int, Timer]] = []
         self._sweep_at = _SWEEP
@@ -72,8 +70,14 @@ class Housekeeper:
         )  # timers of one moment are called in the order of their making
         self._watched: _Watched = {}
         self._changed = True  # what is watched, since the thread last looked
+        self._wait: _Wait = lambda timeout: []
         self._thread: threading.Thread | None = None
         self._sleeping_until = 0.0
+
+    def _close(self) -> None:
+        for sock in (self._waker, self._sleeper):
+            if sock is not None:
+                sock.close()
 
     def call_later(self, seconds: float, callback: Callback) -> Timer:
         """Call back once, ``seconds`` from now."""
@@ -142,27 +146,48 @@ class Housekeeper:
             logger.info("no housekeeper for now: %s", exc)
             return
         self._sleeper, self._waker, self._thread = sleeper, waker, thread
+        self._changed = True  # what is waited for: the sleeper, too
 
     def _run(self, sleeper: socket.socket) -> None:
-        while True:
+        try:
+            while sleeper.fileno() >= 0:
+                try:
+                    self._keep_house(sleeper)
+                except (OSError, ValueError):
+                    # A socket was closed while we waited for it: an error for some, as eventlet.
+                    self._changed = True
+        except KeyboardInterrupt:
+            # gevent raises it in whichever greenlet runs. The timers go on without this one.
             with self._lock:
-                due, timeout = self._due_timers()
-                if self._changed:
-                    self._changed = False
-                    wait = _waiting_for(sleeper, self._watched)
-                self._sleeping_until = 0.0 if due else _forever(timeout)
-            for callback in due:
-                _call(callback)
-            if due:
-                continue
-            ready = wait(timeout)
-            with contextlib.suppress(BlockingIOError):
-                while len(sleeper.recv(4096)) == 4096:
-                    pass
-            for sock in ready:
-                watcher = self._unwatch(sock)
-                if watcher is not None:
-                    _call(watcher)
+                if self._sleeper is sleeper:
+                    self._close()
+                    self._thread = None
+                    self._start_thread()
+            raise
+        # start_afresh() has closed it. This goes on in a forked child only where it is a greenlet,
+        # and gevent complains there of threads that end.
+        threading.Event().wait()
+
+    def _keep_house(self, sleeper: socket.socket) -> None:
+        """Call back what is due, or wait for it."""
+        with self._lock:
+            due, timeout = self._due_timers()
+            if self._changed:
+                self._changed = False
+                self._wait = _waiting_for(sleeper, self._watched)
+            self._sleeping_until = 0.0 if due else _forever(timeout)
+        for callback in due:
+            _call(callback)
+        if due:
+            return
+        ready = self._wait(timeout)
+        with contextlib.suppress(BlockingIOError):
+            while len(sleeper.recv(4096)) == 4096:
+                pass
+        for sock in ready:
+            watcher = self._unwatch(sock)
+            if watcher is not None:
+                _call(watcher)
 
     def _due_timers(self) -> tuple[list[Callback], float | None]:
         """Take out the timers that are due; tell the seconds to the next. Needs the lock."""
@@ -223,4 +248,4 @@ def _call(callback: Callback) -> None:
 
 
 housekeeper = Housekeeper()
-in_child(lambda parent: housekeeper.start_afresh())
+on_change(lambda parent: housekeeper.start_afresh())

@@ -6,9 +6,15 @@ Needs no thread: its steps are timers of the housekeeper.
 
 from __future__ import annotations
 
+import time
 from typing import Callable
 
 from .housekeeper import Timer, housekeeper
+
+# Seconds. A verdict that comes so late was held up, by a greenlet that computes or because the
+# process was stopped; and so was whoever reads. That one gets its turn before we look again.
+_LATE = 0.5
+_LOOK_AGAIN = 1.0
 
 
 class Keepalive:
@@ -56,12 +62,21 @@ class Keepalive:
         if not self._ping():
             return
         if self._timeout is not None:
-            signs = self._signs()
-            check = housekeeper.call_later(self._timeout, lambda: self._check(signs))
-            self._timers.append(check)
+            self._check_later(self._timeout, self._signs())
         self.start()
 
-    def _check(self, before: object) -> None:
+    def _check_later(self, seconds: float, signs: object) -> None:
+        due = time.monotonic() + seconds
+        check = housekeeper.call_later(seconds, lambda: self._check(signs, due))
+        self._timers.append(check)
+        if self._stopped:
+            check.cancel()
+
+    def _check(self, before: object, due: float) -> None:
         now = self._signs()
-        if now is not None and now == before and not self._stopped:
+        if now is None or now != before or self._stopped:
+            return
+        if time.monotonic() - due > _LATE:
+            self._check_later(_LOOK_AGAIN, before)
+        else:
             self._silent()

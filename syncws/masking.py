@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from .forks import in_child
+from .forks import on_change
 
 _KEY_SIZE = 4
 _STOCK = 256  # keys
@@ -29,4 +29,4 @@ def mask_key() -> bytes:
 
 
 # Parent and child must not use the same keys.
-in_child(lambda parent: _keys.clear())
+on_change(lambda parent: _keys.clear())

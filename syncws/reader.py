@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Callable
 
 from .deadline import ENDLESS, Deadline
-from .forks import in_child
+from .forks import on_change
 from .housekeeper import Timer, housekeeper
 from .recvqueue import Message, RecvQueue
 from .transport import Transport
@@ -266,4 +266,4 @@ class _Lookout:
 
 
 _lookout = _Lookout()
-in_child(lambda parent: _lookout.start_afresh())
+on_change(lambda parent: _lookout.start_afresh())

@@ -209,7 +209,8 @@ class ThreadingServer:
                 for listener in self._listeners:
                     selector.register(listener, selectors.EVENT_READ)
                 self.logger.info("listening on %s", address_text(self._address))
-                while not self._stopping:
+                # Under gevent this goes on in a forked child, too, whose clients they are not.
+                while not self._stopping and os.getpid() == self._process:
                     self._accept_all(selector)
         finally:
             self._close_listeners()

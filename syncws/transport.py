@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
 import socket
 import ssl
 import struct
@@ -19,7 +18,9 @@ import sys
 import threading
 from typing import Any
 
+from . import sockets
 from .deadline import ENDLESS, Deadline
+from .forks import greenlets, watch_forks
 
 READ_SIZE = 64 * 1024
 # A read that waits holds its buffer, and many connections wait.
@@ -28,11 +29,6 @@ _LITTLE_READ = (LITTLE_READ,)
 _BIG_READ = (READ_SIZE,)
 _FIRST_READ = (4 * 1024,)  # the head of an opening handshake, in one piece
 _FEW_PINGS = 4096  # bytes
-# Windows has neither; there the socket is non-blocking and every wait is a select().
-_DONTWAIT = getattr(socket, "MSG_DONTWAIT", 0)
-_NOT_WAITING = (_DONTWAIT,)
-# More comes at once: the network gets both together.
-_MORE = (_DONTWAIT | getattr(socket, "MSG_MORE", 0),)
 _BUSY = (BlockingIOError, InterruptedError)
 # struct linger {on, 0 seconds}: its members are short on Windows, int elsewhere.
 _RESET = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
@@ -52,6 +48,7 @@ class Transport:
     remote_address: Any = None
 
     def __init__(self, sock: socket.socket) -> None:
+        watch_forks()
         self._sock = sock
         self._received: list[bytes] = []  # one read, for a moment
         self._read_size = _FIRST_READ  # of the next read: big, if the last one was not little
@@ -67,7 +64,7 @@ class Transport:
         # The number of a closed file descriptor may be another socket's: abort() must not come
         # behind close(). Reentrant, since the destructor of a connection may call it anywhere.
         self._end_lock = threading.RLock()
-        sock.settimeout(None if _DONTWAIT else 0)
+        sock.settimeout(None if sockets.DONTWAIT else 0)
 
     @property
     def sock(self) -> socket.socket:
@@ -101,13 +98,19 @@ class Transport:
         received = self._received
         while not received:
             # All of it in C: nothing can come between the end of recv() and the note of its result.
-            if deadline is ENDLESS and _DONTWAIT:
+            if deadline is ENDLESS and sockets.DONTWAIT:
                 received.extend(map(self._sock.recv, self._read_size))
-            elif not wait_for(self._sock, "read", deadline.remaining()):
+            elif not sockets.wait_for(self._sock, "read", deadline.remaining()):
                 return False
             else:
-                with contextlib.suppress(*_BUSY):
-                    received.extend(map(self._sock.recv, self._read_size, _NOT_WAITING))
+                try:
+                    received.extend(map(self._sock.recv, self._read_size, sockets.NOT_WAITING))
+                except _BUSY:
+                    pass
+                except KeyboardInterrupt:
+                    if greenlets() and not received:  # as in flush_nowait: what came may be lost
+                        self.abort()
+                    raise
         return True
 
     def take(self) -> bytes | None:
@@ -149,7 +152,7 @@ class Transport:
             data, taken = unsent[0]
             calls = len(taken)
             rest = memoryview(data)[sum(taken) :] if calls else data
-            flags = _NOT_WAITING if len(unsent) == 1 else _MORE
+            flags = sockets.NOT_WAITING if len(unsent) == 1 else sockets.MORE
             sending = map(self._sock.send, (rest,), flags)
             try:
                 taken.extend(sending)
@@ -170,7 +173,7 @@ class Transport:
 
     def wait_writable(self, deadline: Deadline) -> bool:
         """Wait until the socket takes bytes again or is broken; return False on a timeout."""
-        return wait_for(self._sock, "write", deadline.remaining())
+        return sockets.wait_for(self._sock, "write", deadline.remaining())
 
     def send(self, data: bytes, deadline: Deadline) -> None:
         """
@@ -380,14 +383,3 @@ class TLSTransport(Transport):
         with contextlib.suppress(OSError):
             super().send_nowait(goodbye)
         super().half_close()
-
-
-def wait_for(sock: socket.socket, event: str, timeout: float | None) -> bool:
-    """Wait until a socket can be read ("read") or written ("write"); return False on a timeout."""
-    if not hasattr(select, "poll"):
-        socks = [sock]
-        readable, writable, broken = (socks, [], []) if event == "read" else ([], socks, socks)
-        return any(select.select(readable, writable, broken, timeout))
-    poll = select.poll()
-    poll.register(sock, select.POLLIN if event == "read" else select.POLLOUT)
-    return bool(poll.poll(None if timeout is None else timeout * 1000))

@@ -11,12 +11,20 @@ import pytest
 
 import syncws
 from support.peer import Peer
-from support.threads import Running, eventually, live_threads, open_fds
+from support.threads import GREENLETS, Running, eventually, live_threads, open_fds
 from syncws.housekeeper import housekeeper
 
 # A shell's background job, as a CI may be, is born deaf to Ctrl-C, and so would be its children.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    """Skip what holds for threads only, where there are greenlets."""
+    for item in items if GREENLETS else ():
+        for mark in item.iter_markers("native_threads"):
+            if mark.kwargs.get("unlike", GREENLETS) == GREENLETS:
+                item.add_marker(pytest.mark.skip(reason=mark.args[0]))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -247,10 +247,11 @@ def imports(path):
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.level:
             folder = path.parents[node.level - 1]
-            module = folder.joinpath(*(node.module or "").split("."))
-            file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
-            if file.is_file():  # not so one in C
-                found.add(file.relative_to(ROOT / "syncws").as_posix())
+            for name in [node.module] if node.module else [alias.name for alias in node.names]:
+                module = folder.joinpath(*name.split("."))
+                file = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+                if file.is_file():  # not so one in C
+                    found.add(file.relative_to(ROOT / "syncws").as_posix())
     return found
 
 

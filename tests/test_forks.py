@@ -8,7 +8,10 @@ import pytest
 
 from support.children import child
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork() on this system")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork() on this system"),
+    pytest.mark.native_threads("greenlets go on in a child of which nobody told them"),
+]
 
 PROGRAM = """
     import ctypes, os, signal, sys, threading, time, types

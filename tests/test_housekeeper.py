@@ -14,8 +14,9 @@ import threading
 
 import pytest
 
+import syncws.housekeeper
 from support.streams import fill, recv_exactly, tcp_pair
-from support.threads import Running, eventually
+from support.threads import WATCHDOG, Running, eventually
 from syncws.housekeeper import housekeeper
 
 
@@ -222,7 +223,7 @@ def test_there_is_one_thread():
 def test_call_when_writable_calls_back_once_there_is_room(pairs, monkeypatch, poll):
     """Not before the peer reads, and not twice."""
     if not poll:
-        monkeypatch.delattr(select, "poll")
+        monkeypatch.delattr(select, "poll", raising=False)
     ours, theirs = pairs()
     called = []
     housekeeper.call_when_writable(ours, lambda: called.append(1))
@@ -251,7 +252,7 @@ def test_call_when_writable_calls_back_at_once_if_there_is_room(pairs):
 def test_call_when_writable_calls_back_for_a_broken_socket(pairs, monkeypatch, poll):
     """Who waits to write learns of the end by trying."""
     if not poll:
-        monkeypatch.delattr(select, "poll")
+        monkeypatch.delattr(select, "poll", raising=False)
     ours, theirs = pairs()
     called = threading.Event()
     housekeeper.call_when_writable(ours, called.set)
@@ -424,3 +425,44 @@ def test_the_interpreter_ends_with_timers_pending():
         housekeeper.call_later(10000, print)
         """
     )
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_an_interruption_is_not_the_end_of_all_timers():
+    """Under gevent Ctrl-C strikes whichever greenlet runs."""
+    keeper = type(housekeeper)()
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    keeper.call_later(0, interrupted)
+    first = keeper._thread
+    first.join(WATCHDOG)
+    done = threading.Event()
+    keeper.call_later(0, done.set)
+
+    assert done.wait(WATCHDOG)
+    assert keeper._thread is not first
+    keeper.call_later(0, keeper.start_afresh)  # which closes its sockets
+
+
+def test_an_error_of_waiting_is_not_the_end_of_all_timers(monkeypatch):
+    """Eventlet raises one if another greenlet closes a socket that was waited for."""
+    errors = [OSError("closed"), ValueError("closed")]
+    real = syncws.housekeeper._waiting_for
+
+    def waiting_for(*args):
+        def wait(timeout):
+            if errors:
+                raise errors.pop()
+            return real(*args)(timeout)
+
+        return wait
+
+    monkeypatch.setattr(syncws.housekeeper, "_waiting_for", waiting_for)
+    housekeeper._changed = True
+    done = threading.Event()
+    housekeeper.call_later(0.01, done.set)
+
+    assert done.wait(WATCHDOG)
+    assert not errors

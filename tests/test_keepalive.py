@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 
 import pytest
 
@@ -112,6 +113,23 @@ def test_silence_that_is_not_the_peers_fault_is_not_death(watch):
 
     eventually(lambda: patient.looks >= 10)
     assert not patient.dead.is_set()
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_late_verdict_waits_for_whoever_reads(watch, monkeypatch, alive):
+    """What held up the housekeeper held up the reader, too: it gets its turn first."""
+    monkeypatch.setattr("syncws.keepalive._LOOK_AGAIN", INTERVAL)
+    signs = itertools.chain([0], itertools.repeat(int(alive)))
+    patient = Patient(signs=lambda: next(signs))
+    keepalive = watch(patient, None, interval=1000)
+
+    keepalive._check(0, due=time.monotonic() - 10)
+
+    assert not patient.dead.is_set()
+    if alive:
+        eventually(lambda: patient.looks == 2)
+        after_now()
+    assert patient.dead.wait(0 if alive else 20) is not alive
 
 
 def test_silence_that_begins_later_is_death(watch):

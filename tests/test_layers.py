@@ -15,7 +15,7 @@ ROOT = pathlib.Path(syncws.__file__).parent
 FLOORS = [
     {"codes", "deadline", "options", "version", "addresses", "environment", "forks", "stats"}
     | {"lazy", "workers"},
-    {"exceptions", "masking"},
+    {"exceptions", "masking", "sockets"},
     {"sansio.headers", "sansio.frames", "sansio.closing", "sansio.plainhttp"},
     {"sansio.http11", "sansio._pycodec", "sansio._speedups", "sansio.assembler"},
     {"sansio.deflate", "sansio.codec", "sansio.exchange"},
@@ -57,6 +57,7 @@ KNOW_NOTHING_OF_WEBSOCKET = {
     "keepalive",
     "lazy",
     "workers",
+    "sockets",
 }
 PROTOCOL = {"codes", "exceptions", "sansio"}
 IMPURE = {

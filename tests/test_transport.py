@@ -28,9 +28,10 @@ from support.streams import (
 )
 from support.threads import Running, blocked_in, eventually
 from support.tls import CA, client_context, server_context
-from syncws import transport
+from syncws import sockets
 from syncws.deadline import Deadline
-from syncws.transport import TLSTransport, Transport, wait_for
+from syncws.sockets import wait_for
+from syncws.transport import TLSTransport, Transport
 
 RESET = struct.pack("ii", 1, 0)
 
@@ -64,8 +65,8 @@ def tls(closing):
 def ends(request, monkeypatch):
     """Return both ends of a stream, of every kind; without poll and MSG_DONTWAIT as on Windows."""
     if "without" in request.param:
-        monkeypatch.setattr(transport, "_DONTWAIT", 0)
-        monkeypatch.delattr(select, "poll")
+        monkeypatch.setattr(sockets, "DONTWAIT", 0)
+        monkeypatch.delattr(select, "poll", raising=False)
     return request.getfixturevalue(request.param.split()[0])
 
 
@@ -288,6 +289,26 @@ def test_an_interrupted_write_is_never_followed_by_another(closing):
     interrupted.close()
 
     assert recv_to_end(theirs) == b"first"
+
+
+def test_a_read_that_was_interrupted_unseen_ends_the_stream(closing, monkeypatch):
+    """When recv() is not C code, Ctrl-C may hide what it took; nothing can follow the gap."""
+    monkeypatch.setattr("syncws.transport.greenlets", lambda: True)
+
+    class Interrupted(socket.socket):
+        def recv(self, size, flags=0):
+            super().recv(size, flags)
+            raise KeyboardInterrupt
+
+    ours, theirs = tcp_pair()
+    interrupted = Transport(Interrupted(fileno=ours.detach()))
+    closing(interrupted, theirs)
+    theirs.sendall(b"lost")
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted.recv(soon())
+
+    assert recv_to_end(theirs) == b""
 
 
 # Signs that the peer takes what we send.
@@ -731,7 +752,7 @@ def test_wait_for_tells_what_a_socket_is_ready_for(monkeypatch, closing, poll):
     """A fresh socket can be written and not read; a full one whose peer wrote, the reverse."""
     ours, theirs = closing(*tcp_pair())
     if not poll:
-        monkeypatch.delattr(select, "poll")
+        monkeypatch.delattr(select, "poll", raising=False)
 
     fresh = wait_for(ours, "write", None), wait_for(ours, "read", 0)
     theirs.send(b"x")
@@ -748,7 +769,7 @@ def test_wait_for_returns_on_a_broken_socket(monkeypatch, closing, poll):
     """Nobody waits for a socket that has ended."""
     ours, _ = closing(*tcp_pair())
     if not poll:
-        monkeypatch.delattr(select, "poll")
+        monkeypatch.delattr(select, "poll", raising=False)
     fill(ours)
 
     ours.shutdown(socket.SHUT_RDWR)

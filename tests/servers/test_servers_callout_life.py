@@ -62,14 +62,17 @@ POLITE = (
     "apache-embedded",
     "apache-daemon",
 )
+# With --preload syncws is imported before threads become greenlets.
 CONCURRENT = (
-    "gevent",
-    "eventlet",
-    "gunicorn-gevent",
-    "gunicorn-pywsgi",
-    "gunicorn-old-gevent",
-    "gunicorn-old-eventlet",
-    "gunicorn-gthread",
+    ("gevent", ()),
+    ("eventlet", ()),
+    ("gunicorn-gevent", ()),
+    ("gunicorn-gevent", ("--preload",)),
+    ("gunicorn-pywsgi", ()),
+    ("gunicorn-old-gevent", ()),
+    ("gunicorn-old-eventlet", ()),
+    ("gunicorn-old-eventlet", ("--preload",)),
+    ("gunicorn-gthread", ()),
 )
 
 
@@ -177,10 +180,10 @@ def test_a_goodbye_at_the_end(name, tmp_path, backend):
     assert backend.ends.get(timeout=WATCHDOG) == 1001
 
 
-@pytest.mark.parametrize("name", CONCURRENT)
-def test_views_that_wait_at_the_same_time(name, tmp_path, backend):
+@pytest.mark.parametrize(("name", "options"), named(CONCURRENT))
+def test_views_that_wait_at_the_same_time(name, options, tmp_path, backend):
     """Fifty in one process, with the server's own pages and the backend's Pings meanwhile."""
-    with calling_server(name, tmp_path) as server:
+    with calling_server(name, tmp_path, *options) as server:
         view(server, "push/hello", backend.url("/shared"))
         paths = [f"ask/question {index}" for index in range(MANY)]
         waiting = Running(views, server, paths, backend.url("/slow"), MANY)

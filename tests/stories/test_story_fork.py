@@ -10,7 +10,14 @@ from support.children import child
 from support.ends import plain_and_tls
 from support.tls import CA, server_context
 
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork() here")
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork() here"),
+    pytest.mark.native_threads("a forked child shares eventlet's epoll", unlike="eventlet"),
+]
+
+alone = pytest.mark.native_threads(
+    "greenlets go on in a forked child, and gevent writes to stderr when one ends there"
+)
 
 # The child leaves by os._exit(), with 0 if all was as it should be.
 PROLOGUE = """
@@ -124,6 +131,7 @@ def test_the_child_drops_what_it_inherited(secure, serve):
     runs_to_its_end(program, serve, secure)
 
 
+@alone
 @plain_and_tls
 def test_locks_that_other_threads_hold_at_the_fork(secure, serve):
     """They are held for ever in the child: by a blocked send(), and by all who are just busy."""
@@ -183,6 +191,7 @@ def test_locks_that_other_threads_hold_at_the_fork(secure, serve):
         assert running.ends() == (0, "")
 
 
+@alone
 def test_a_server_in_the_parent(serve):
     """Its handlers go on; the child may make a server of its own."""
     program = """

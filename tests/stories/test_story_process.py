@@ -160,7 +160,12 @@ BLOCKS = [
     ("close", "lambda: ws.close(timeout=600)"),
 ]
 
+tells_of_ctrl_c = pytest.mark.native_threads(
+    "gevent writes every KeyboardInterrupt to stderr, and raises it in whichever greenlet runs"
+)
 
+
+@tells_of_ctrl_c
 @plain_and_tls
 def test_ctrl_c_ends_what_blocks(secure):
     """At once, every time; and the program can go on, or end."""
@@ -174,6 +179,7 @@ def test_ctrl_c_ends_what_blocks(secure):
         assert running.ends() == (0, "")
 
 
+@tells_of_ctrl_c
 @pytest.mark.parametrize("url", ["ws://127.0.0.1", "wss://127.0.0.1"])
 def test_ctrl_c_ends_connect(url, listener):
     """The server is silent in the opening handshake, or before it in that of TLS."""
@@ -189,6 +195,7 @@ def test_ctrl_c_ends_connect(url, listener):
         assert errors.rstrip().endswith("KeyboardInterrupt")
 
 
+@tells_of_ctrl_c
 def test_ctrl_c_leaves_a_with_block(serve):
     """The connection is closed on the way out."""
     program = """
@@ -237,6 +244,7 @@ def served(running):
     return ws
 
 
+@tells_of_ctrl_c
 def test_ctrl_c_ends_serve_forever():
     """Gracefully: clients are told, handlers end; then KeyboardInterrupt is raised again."""
     program = """
@@ -255,6 +263,7 @@ def test_ctrl_c_ends_serve_forever():
         assert running.ends() == (0, "")
 
 
+@pytest.mark.native_threads("gevent runs signal handlers in its event loop, which cannot wait")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_shutdown_in_a_signal_handler(name):
     """It interrupts serve_forever() in the very thread that it waits for otherwise."""
@@ -270,6 +279,7 @@ def test_shutdown_in_a_signal_handler(name):
         assert running.ends() == (0, "")
 
 
+@tells_of_ctrl_c
 def test_ctrl_c_ends_shutdown_that_waits_for_a_handler():
     """The second Ctrl-C does not wait for a handler that ignores the first."""
     program = """
@@ -287,6 +297,7 @@ def test_ctrl_c_ends_shutdown_that_waits_for_a_handler():
         assert running.ends()[1].rstrip().endswith("KeyboardInterrupt")
 
 
+@tells_of_ctrl_c
 @plain_and_tls
 def test_ctrl_c_does_not_tear_the_stream(secure):
     """

@@ -23,7 +23,7 @@ class Child:
     """A running program. It ends with the ``with`` block."""
 
     def __init__(self, parts: tuple[str, ...], args: tuple[object, ...]) -> None:
-        program = "\n".join(map(textwrap.dedent, parts))
+        program = "\n".join(map(textwrap.dedent, ("import green; green.patch_again()", *parts)))
         environment = {**os.environ, "PYTHONPATH": f"{TESTS}{os.pathsep}{TESTS.parent}"}
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", "-X", "faulthandler", "-c", program]

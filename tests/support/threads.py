@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import inspect
 import os
+import sys
 import threading
 import time
+from types import FrameType
 from typing import Any, Callable
 
 # A watchdog only: a passing test never waits this long.
 WATCHDOG = 20.0
+# What has replaced threads by greenlets, "gevent" or "eventlet", or ""; see green.py.
+GREENLETS = (
+    "" if inspect.isbuiltin(threading.get_ident) else threading.get_ident.__module__.split(".")[0]
+)
 KEPT = ("syncws-housekeeper", "syncws-resolve-", "pytest_timeout", "hypothesis")
 
 
@@ -62,9 +70,7 @@ def eventually(fact: Callable[[], Any], what: str = "") -> Any:
 
 def blocked_in(thread: threading.Thread, *functions: str) -> bool:
     """Tell whether a thread is inside a function of one of these names (by its stack)."""
-    import sys
-
-    frame = sys._current_frames().get(thread.ident or 0)
+    frame = _stack(thread)
     while frame is not None:
         if frame.f_code.co_name in functions:
             return True
@@ -72,12 +78,27 @@ def blocked_in(thread: threading.Thread, *functions: str) -> bool:
     return False
 
 
+def _stack(thread: threading.Thread) -> FrameType | None:
+    """Return the innermost frame of a thread that is not the caller."""
+    if not GREENLETS:
+        return sys._current_frames().get(thread.ident or 0)
+    import greenlet
+
+    for found in gc.get_objects():
+        if isinstance(found, greenlet.greenlet) and id(found) == thread.ident:
+            return found.gr_frame
+    return None
+
+
 def asleep(thread: threading.Thread) -> bool:
     """
     Tell whether a thread waits in the system, as far as that can be told here.
 
-    A signal that comes just before is noticed by Python only when the wait ends.
+    A signal that comes just before is noticed by Python only when the wait ends. A greenlet that
+    does not run waits.
     """
+    if GREENLETS:
+        return True
     try:
         with open(f"/proc/self/task/{thread.native_id}/stat", encoding="ascii") as file:
             return file.read().rpartition(")")[2].split()[0] == "S"
@@ -90,7 +111,8 @@ def live_threads() -> list[threading.Thread]:
     return [
         t
         for t in threading.enumerate()
-        if t is not threading.main_thread() and not t.name.startswith(KEPT)
+        # Not main_thread(): under eventlet there are two. gevent's event loop is called Dummy.
+        if t.name != "MainThread" and not t.name.startswith((*KEPT, *["Dummy"] * bool(GREENLETS)))
     ]
 
 
