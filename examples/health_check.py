@@ -15,7 +15,7 @@ def echo(ws):
 
 
 def health_check(request):
-    return Response(200, body="OK\n") if request.path == "/healthz" else None
+    return Response(200, body="OK\n") if request.path.partition("?")[0] == "/healthz" else None
 
 
 def main(port=8765, host="localhost"):

@@ -23,9 +23,10 @@ def show_time(ws):
 
 
 def serve_page(request):
-    if request.path == "/":
+    path = request.path.partition("?")[0]
+    if path == "/":
         return Response(200, {"Content-Type": "text/html; charset=utf-8"}, PAGE.read_bytes())
-    return None if request.path == "/time" else Response(404)
+    return None if path == "/time" else Response(404)
 
 
 def main(port=8765, host="localhost"):

@@ -73,7 +73,7 @@ def clock(ws):
 def only_clock(request):
     """Let no WebSocket in but that of the clock; everything else is for the site."""
     is_websocket = request.headers.get("Upgrade", "").lower() == "websocket"
-    return Response(404) if is_websocket and request.path != "/clock" else None
+    return Response(404) if is_websocket and request.path.partition("?")[0] != "/clock" else None
 
 
 def main(port=8765, host="localhost"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from . import wsgi
 from .basic_auth import basic_auth
 from .client import connect
 from .codes import CloseCode, Opcode, Role, State
@@ -72,4 +73,5 @@ __all__ = [
     "basic_auth",
     "connect",
     "serve",
+    "wsgi",
 ]

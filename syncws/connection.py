@@ -336,8 +336,9 @@ class Connection:
 
     @property
     def state(self) -> State:
-        """OPEN, CLOSING or CLOSED, in the words of RFC 6455."""
-        return self._engine.protocol.state
+        """OPEN, CLOSING or CLOSED, in the words of RFC 6455; CLOSING once a write has failed."""
+        state = self._engine.protocol.state
+        return State.CLOSING if state is State.OPEN and self._engine.cause is not None else state
 
     @property
     def path(self) -> str:

@@ -15,16 +15,17 @@ Handler = Callable[..., object]
 def run_handler(handler: Handler, connection: Connection) -> None:
     """Let the handler do its work, then close the connection. Raises no Exception."""
     code = CloseCode.INTERNAL_ERROR
+    path = connection.path
     try:
         if wants_path(handler):
-            handler(connection, connection.path)
+            handler(connection, path)
         else:
             handler(connection)
         code = CloseCode.NORMAL_CLOSURE
     except ConnectionClosed as exc:
-        connection.logger.debug("%r: the handler ended with %s", connection, exc)
+        connection.logger.debug("%r %s: the handler ended with %s", connection, path, exc)
     except Exception:
-        connection.logger.exception("%r: the handler failed", connection)
+        connection.logger.exception("%r %s: the handler failed", connection, path)
     finally:
         connection.close(code)
 

@@ -62,7 +62,10 @@ StartResponse = Callable[..., Any]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
-class AcceptOptions(OptionsDict, total=False):
+__all__ = ["accept", "app", "middleware"]
+
+
+class _AcceptOptions(OptionsDict, total=False):
     """The keyword arguments of ``accept``."""
 
     detach: bool
@@ -76,7 +79,7 @@ class AcceptOptions(OptionsDict, total=False):
 
 
 def accept(
-    environ: Environ, handler: Handler | None = None, **options: Unpack[AcceptOptions]
+    environ: Environ, handler: Handler | None = None, **options: Unpack[_AcceptOptions]
 ) -> Connection:
     """
     Take over the connection of a WSGI request that asks for a WebSocket.
@@ -96,7 +99,7 @@ def accept(
             for others to use. Otherwise it is closed with 1001 at the latest when the server has
             done with the request.
         max_connections: how many of this process may be detached at one time, those included that
-            are closed but for a handler that still runs; 1024 by default.
+            are closed but for a handler that still runs; 1024 by default. Nothing else counts.
         origins, subprotocols, select_subprotocol, trusted_proxies, logger, create_connection: as
             of ``ThreadingServer``.
         **options: the fields of ``Options``.
@@ -104,13 +107,13 @@ def accept(
     Raises:
         InvalidHandshake: the request asks for no WebSocket, or may not have one; answer it with
             plain HTTP, as ``app`` does. ``status`` is the HTTP status that fits.
-        UnsupportedServer: the server shows no socket that could be taken over.
+        UnsupportedServer: the server shows no socket that could be taken over: waitress, mod_wsgi.
         OSError: the client is gone.
     """
     return _Door(**options).accept(environ, handler)
 
 
-def app(handler: Handler, **options: Unpack[AcceptOptions]) -> Application:
+def app(handler: Handler, **options: Unpack[_AcceptOptions]) -> Application:
     """
     Make a WSGI application of a handler; what asks for no WebSocket is answered with HTTP 426.
 
@@ -120,7 +123,7 @@ def app(handler: Handler, **options: Unpack[AcceptOptions]) -> Application:
 
 
 def middleware(
-    app: Application, routes: Mapping[str, Handler], **options: Unpack[AcceptOptions]
+    app: Application, routes: Mapping[str, Handler], **options: Unpack[_AcceptOptions]
 ) -> Application:
     """
     Serve WebSockets beside a WSGI application.
@@ -132,7 +135,11 @@ def middleware(
         app: the application.
         routes: handlers by path, as in PATH_INFO: ``{"/chat": handler}``.
         **options: the arguments of ``accept``.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be used.
     """
+    _check_routes(app, routes)
     door = _Door(**options)
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -142,6 +149,19 @@ def middleware(
         return _serve(door, handler, environ, start_response)
 
     return application
+
+
+def _check_routes(app: object, routes: object) -> None:
+    """Refuse now what would fail, or never be found, with the first client."""
+    if not callable(app):
+        raise TypeError(f"app is a WSGI application; got {app!r}")
+    if not isinstance(routes, Mapping):
+        raise TypeError(f"routes is a mapping of paths to handlers; got {routes!r}")
+    for path, handler in routes.items():
+        if not (isinstance(path, str) and path.startswith("/")) or "?" in path:
+            raise ValueError(f'route {path!r}: expected a path that begins with "/", without query')
+        if not callable(handler):
+            raise TypeError(f"route {path!r}: its handler is called with each connection")
 
 
 def _serve(
@@ -259,7 +279,13 @@ def request_of(environ: Environ) -> Request:
 
     Raises:
         InvalidMessage: something in it cannot stand in a request.
+        TypeError: it is no environ.
     """
+    if not (isinstance(environ, dict) and "REQUEST_METHOD" in environ):
+        raise TypeError(
+            "accept() wants the WSGI environ of a request, which is flask.request.environ, or in "
+            f"Django request.environ; got {type(environ).__name__}"
+        )
     request = Request(
         environ.get("RAW_URI") or environ.get("REQUEST_URI") or _rebuilt_target(environ),
         method=environ["REQUEST_METHOD"],

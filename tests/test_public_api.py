@@ -52,6 +52,7 @@ PUBLIC = [
     "basic_auth",
     "connect",
     "serve",
+    "wsgi",
 ]
 
 # What raises by way of others, which no look at its own code can tell.

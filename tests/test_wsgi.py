@@ -219,6 +219,23 @@ def test_middleware(serve_wsgi):
     eventually(lambda: sorted(log.statuses) == ["101"] * 4 + ["200"] * 3, log.getvalue())
 
 
+@pytest.mark.parametrize(
+    ("app", "routes", "error"),
+    [
+        (None, {"/": echo}, TypeError),
+        (page, [("/", echo)], TypeError),
+        (page, {"chat": echo}, ValueError),
+        (page, {"/chat?room=1": echo}, ValueError),
+        (page, {None: echo}, ValueError),
+        (page, {"/chat": None}, TypeError),
+        ({"/chat": echo}, page, TypeError),
+    ],
+)
+def test_middleware_that_would_never_work(app, routes, error):
+    with pytest.raises(error):
+        wsgi.middleware(app, routes)
+
+
 # In a view.
 
 
@@ -511,6 +528,12 @@ def test_no_more_file_descriptors(serve_wsgi, monkeypatch, call):
         patch.setattr(takeover.os if call == "dup" else takeover.socket, call, fail)
         ws.sock.sendall(REQUEST)
         assert ws.read_until(b"\r\n").startswith(b"HTTP/1.0 500 ")
+
+
+@pytest.mark.parametrize("environ", [None, {}, object()])
+def test_what_is_no_environ(environ):
+    with pytest.raises(TypeError, match=r"flask\.request\.environ"):
+        wsgi.accept(environ)
 
 
 def test_sockets_of_windows(monkeypatch):

@@ -1,7 +1,7 @@
 """
 A Django view that accepts a WebSocket, as a project in one file.
 
-Usage: django_view.py runserver [HOST:PORT] --noreload, or: gunicorn django_view
+Usage: django_view.py runserver [HOST:PORT], or: gunicorn django_view
 """
 
 import sys
@@ -32,7 +32,7 @@ def count(request, limit):
             for number in range(1, limit + 1):
                 ws.send(str(number))
     except syncws.InvalidHandshake as exc:
-        return HttpResponse(str(exc), status=exc.status)
+        return HttpResponse(str(exc), status=exc.status, content_type="text/plain")
     return HttpResponse(status=101)  # for the access log
 
 

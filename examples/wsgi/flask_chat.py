@@ -32,7 +32,7 @@ def room(name):
     try:
         wsgi.accept(flask.request.environ, lambda ws: chat(ws, name), detach=True)
     except syncws.InvalidHandshake as exc:
-        return f"{exc}\n", exc.status
+        return f"{exc}\n", exc.status, {"Content-Type": "text/plain"}
     return "", 101  # for the access log
 
 
@@ -47,6 +47,8 @@ def chat(ws, name):
     finally:
         with lock:
             members.discard(ws)
+            if not members and rooms.get(name) is members:
+                del rooms[name]
 
 
 def tell(members, message):

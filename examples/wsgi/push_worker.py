@@ -1,5 +1,5 @@
 """
-A background worker pushes what views hand to it: no thread waits for the clients that only listen.
+A background worker pushes what views hand to it, to clients that only listen and need no handler.
 
 Usage: push_worker.py [PORT [HOST]]; then listen at ws://localhost:8000/news, and tell the news:
 curl --data "It rains." http://localhost:8000/tell

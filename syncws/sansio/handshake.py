@@ -57,6 +57,8 @@ class SameOrigin:
 
 
 SAME_ORIGIN = SameOrigin()
+_ORIGIN = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#*]+")
+_OWN_PORT = re.compile(r"(?<=^http)(://.*):80$|(?<=^https)(://.*):443$")
 
 # What a refusal must say besides (RFC 9110 sections 10.2.1 and 10.2.3; RFC 6455 section 4.4).
 _WITH_STATUS = {
@@ -275,10 +277,23 @@ def listed_origins(origins: Origins) -> Origins:
 
     Raises:
         TypeError: it is one origin, not a list.
+        ValueError: no browser would ever send such an origin.
     """
     if isinstance(origins, str):
         raise TypeError("origins is a list of origins, not one str")
-    return tuple(origins) if isinstance(origins, Iterable) else origins
+    if not isinstance(origins, Iterable):
+        return origins
+    return tuple(_listed(origin) if isinstance(origin, str) else origin for origin in origins)
+
+
+def _listed(origin: str) -> str:
+    """Write an origin as browsers do, without the port that is the scheme's own."""
+    if origin != "null" and not _ORIGIN.fullmatch(origin):
+        raise ValueError(
+            f"{origin!r} in origins= is no origin: scheme://host[:port], and nothing behind it; "
+            f"None instead of the list allows all"
+        )
+    return _OWN_PORT.sub(r"\1\2", origin.lower())
 
 
 # Both.
