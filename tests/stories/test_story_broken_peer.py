@@ -268,6 +268,23 @@ def test_a_reset_right_behind_the_handshake(role, secure, listener):
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
+def test_what_cannot_write_is_not_open():
+    """Whoever keeps a connection sees by its state that another one is needed."""
+    ours, theirs = socket.socketpair()
+    listener = SimpleNamespace(accept=lambda: (theirs, None))
+    connecting = Running(syncws.connect, "ws://localhost/", sock=ours, ping_interval=None)
+    with QuickPeer.accepting(listener) as peer, connecting.result() as ws:
+        assert ws.state is syncws.State.OPEN
+        peer.sock.shutdown(socket.SHUT_RD)
+        with pytest.raises(syncws.ConnectionClosedError):
+            ws.send("hello")
+        assert ws.state is syncws.State.CLOSING
+        ws.abort()
+        assert ws.wait_closed(WATCHDOG)
+        assert ws.state is syncws.State.CLOSED
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no Unix sockets here")
 def test_a_peer_that_takes_nothing_more_but_stays():
     """Unix sockets can be closed for reading alone: sending fails, and nothing ends by itself."""
     ours, theirs = socket.socketpair()
