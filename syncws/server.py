@@ -262,9 +262,11 @@ class ThreadingServer:
             self._sessions[session] = worker.thread
         try:
             worker.start(functools.partial(self._serve, session))
-        except BaseException:  # no more threads; or Ctrl-C, which must leave no session behind
-            self._end_session(session)
-            sock.close()
+        except BaseException as exc:
+            # No more threads; or Ctrl-C, which as a rule comes when the thread runs already.
+            if isinstance(exc, RuntimeError) or not worker.took_job():
+                self._end_session(session)
+                sock.close()
             raise
 
     def _serve(self, session: Session) -> None:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import time
 from typing import Callable
+
+from .deadline import Deadline
 
 Job = Callable[[], object]
 
 _PATIENCE = 1.0  # seconds that a thread waits for its next job
+_STARTING = 0.5  # seconds that a thread may take to start
 
 
 class Workers:
@@ -76,6 +80,13 @@ class Worker:
             self.thread.start()
         else:
             self._asleep.release()
+
+    def took_job(self) -> bool:
+        """Tell whether the thread has taken its job, when ``start`` raised. Blocks for a moment."""
+        deadline = Deadline(_STARTING)
+        while self._job is not None and not deadline.lapsed:
+            time.sleep(0.001)
+        return self._job is None
 
     def dismiss(self) -> None:
         """Let the thread end, which waits for a job."""

@@ -156,3 +156,25 @@ def test_a_job_that_exits_takes_its_thread_along(workers):
 
     assert not first.is_alive()
     assert do(workers, int) is not first
+
+
+@pytest.mark.parametrize("starts", [True, False])
+def test_a_start_that_is_interrupted(workers, monkeypatch, starts):
+    """Ctrl-C comes before or behind the start of the thread; whoever asks learns which."""
+    worker = workers.get()
+    start = worker.thread.start
+    done = threading.Event()
+
+    def interrupted():
+        if starts:
+            start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(worker.thread, "start", interrupted)
+    monkeypatch.setattr(module, "_STARTING", 20 if starts else 0)
+
+    with pytest.raises(KeyboardInterrupt):
+        worker.start(done.set)
+
+    assert worker.took_job() is starts
+    assert done.wait(20 * starts) is starts
