@@ -78,15 +78,19 @@ class Accepted:
         Do the job of a detached connection in a thread of its own. Does not block.
 
         Raises:
-            RuntimeError: the system has no more threads.
+            RuntimeError: the system has no more threads; the connection was cut.
         """
         engine = connection._engine
         with self._lock:
             self._running.add(engine)
+        worker = self._workers.get()
         try:
-            self._workers.get().start(functools.partial(self._run, engine, job))
-        except BaseException:
-            self._ran(engine)
+            worker.start(functools.partial(self._run, engine, job))
+        except BaseException as exc:
+            # No more threads; or Ctrl-C, which as a rule comes when the thread runs already.
+            if isinstance(exc, RuntimeError) or not worker.took_job():
+                self._ran(engine)
+                connection.abort()
             raise
 
     def _run(self, engine: Engine, job: Job) -> None:
@@ -114,10 +118,10 @@ class Accepted:
             self._drop_closed()
             left = [engine for engine, (stopping, _) in self._open.items() if stopping()]
             self._looking = bool(self._open)
+            if self._looking:
+                housekeeper.call_later(_LOOK, self._look)
         for engine in left:
             engine.begin_close(GOODBYE)
-        if self._looking:
-            housekeeper.call_later(_LOOK, self._look)
 
     def _drop_closed(self) -> None:
         """Needs the lock."""

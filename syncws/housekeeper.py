@@ -65,9 +65,8 @@ class Housekeeper:
         self._lock = threading.Lock()
         self._timers: list[tuple[float, int, Timer]] = []
         self._sweep_at = _SWEEP
-        self._order = (
-            itertools.count()
-        )  # timers of one moment are called in the order of their making
+        # Timers of one moment are called in the order of their making.
+        self._order = itertools.count()
         self._watched: _Watched = {}
         self._changed = True  # what is watched, since the thread last looked
         self._wait: _Wait = lambda timeout: []
@@ -153,9 +152,11 @@ class Housekeeper:
             while sleeper.fileno() >= 0:
                 try:
                     self._keep_house(sleeper)
-                except (OSError, ValueError):
+                except (OSError, ValueError) as exc:
                     # A socket was closed while we waited for it: an error for some, as eventlet.
                     self._changed = True
+                    logger.debug("waiting failed: %s", exc)
+                    time.sleep(0.01)  # if it stays so, at least do not spin
         except KeyboardInterrupt:
             # gevent raises it in whichever greenlet runs. The timers go on without this one.
             with self._lock:

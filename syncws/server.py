@@ -221,6 +221,8 @@ class ThreadingServer:
     def _accept_all(self, selector: selectors.BaseSelector) -> None:
         """Take those who are waiting, or wait for one."""
         for key, _ in selector.select():
+            if os.getpid() != self._process:  # forked while it waited: they are the parent's
+                return
             if key.fileobj is not self._sleeper and not self._stopping:
                 self._accept(key.fileobj)  # type: ignore[arg-type]
 
@@ -305,8 +307,7 @@ class ThreadingServer:
         """
         close = validated_close(code, reason)
         if os.getpid() != self._process:
-            self._unix_path = None  # the parent's, like the clients and the threads
-            self._close_listeners()
+            self._close_listeners()  # the clients and the threads are the parent's
             return
         limit = self._policy.options.close_timeout if timeout is None else timeout
         deadline = Deadline(limit)
@@ -367,9 +368,9 @@ class ThreadingServer:
     def _close_listeners(self) -> None:
         for sock in (*self._listeners, self._waker, self._sleeper):
             sock.close()
-        # Once only: later it may be another server's.
+        # Once only: later it may be another server's. In a forked child it is the parent's.
         path, self._unix_path = self._unix_path, None
-        if path is not None:
+        if path is not None and os.getpid() == self._process:
             with contextlib.suppress(OSError):
                 os.unlink(path)
 

@@ -26,9 +26,9 @@ from .sansio import (
     RequestReader,
     Response,
     SelectSubprotocol,
-    asks_for_websocket,
     build_response,
     check_request,
+    names_websocket,
     redacted,
     refusal,
 )
@@ -188,7 +188,7 @@ class Session:
         self._transport.remote_address = policy.trusted_proxies.client_address(
             address(self._transport.sock.getpeername), request.headers
         )
-        if policy.wsgi_app is not None and not asks_for_websocket(request):
+        if policy.wsgi_app is not None and not names_websocket(request.headers.get_all("Upgrade")):
             return None
         check_request(request, policy.origins)
         response = build_response(

@@ -57,6 +57,7 @@ def find_place(environ: Environ) -> Place:
 
     Raises:
         UnsupportedServer: the server shows none, or one that cannot be taken over.
+        OSError: uWSGI's request has no socket any more.
     """
     if was_taken(environ):
         raise UnsupportedServer("the connection of this request was taken over already")
@@ -183,23 +184,27 @@ class Sink:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._done: Callable[[], None] = lambda: None
+        self._done: Callable[[], object] | None = None
         sock.setblocking(False)
         sock.shutdown(socket.SHUT_WR)  # the server shall not wait for another request
 
-    def watch(self, done: Callable[[], None]) -> None:
+    def watch(self, done: Callable[[], object] | None) -> None:
         """Call back once when the server has closed its end: it has done with the request."""
         self._done = done
         housekeeper.call_when_readable(self._sock, self._swallow)
 
     def _swallow(self) -> None:
-        data = b""
-        with contextlib.suppress(ConnectionError):
-            data = self._sock.recv(_SIP)
-        if data:
+        try:
+            over = not self._sock.recv(_SIP)
+        except BlockingIOError:  # woken for nothing
+            over = False
+        except ConnectionError:
+            over = True
+        if not over:
             housekeeper.call_when_readable(self._sock, self._swallow)
-        else:
-            self._sock.close()
+            return
+        self._sock.close()
+        if self._done is not None:
             self._done()
 
 

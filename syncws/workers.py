@@ -6,6 +6,7 @@ Knows nothing of WebSocket.
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import threading
 import time
@@ -64,7 +65,7 @@ class Worker:
     def __init__(self, name: str, keep: Callable[[Worker], bool]) -> None:
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._keep = keep
-        self._job: Job | None = None
+        self._jobs: list[Job] = []  # one at most; pop() decides who takes it
         self._asleep = threading.Lock()
         self._asleep.acquire()
 
@@ -75,18 +76,28 @@ class Worker:
         Raises:
             RuntimeError: the system has no more threads.
         """
-        self._job = job
+        self._jobs.append(job)
         if self.thread.ident is None:
             self.thread.start()
         else:
             self._asleep.release()
 
     def took_job(self) -> bool:
-        """Tell whether the thread has taken its job, when ``start`` raised. Blocks for a moment."""
+        """
+        Tell whether the thread has its job, when ``start`` raised; if not, it never will.
+
+        Blocks for a moment.
+        """
         deadline = Deadline(_STARTING)
-        while self._job is not None and not deadline.lapsed:
+        while self._jobs and not deadline.lapsed:
             time.sleep(0.001)
-        return self._job is None
+        try:
+            self._jobs.pop()
+        except IndexError:
+            return True
+        with contextlib.suppress(RuntimeError):  # it is awake
+            self.dismiss()
+        return False
 
     def dismiss(self) -> None:
         """Let the thread end, which waits for a job."""
@@ -98,8 +109,9 @@ class Worker:
 
     def _run(self) -> None:
         while True:
-            job, self._job = self._job, None
-            if job is None:
+            try:
+                job = self._jobs.pop()
+            except IndexError:
                 return
             contextvars.Context().run(job)
             del job  # and all that it holds

@@ -201,11 +201,10 @@ class PoliteWriter(Writer):
     _run_since = 0.0  # of all writers together: about when others ran for the last time
 
     def write(self, frames: Iterable[Block], deadline: Deadline, admit: Callable[[], None]) -> bool:
-        done = super().write(frames, deadline, admit)
         if time.monotonic() - PoliteWriter._run_since > _LONG:
-            time.sleep(_MOMENT)
+            time.sleep(_MOMENT)  # first: what is thrown here meets a message that was not sent
             PoliteWriter._run_since = time.monotonic()
-        return done
+        return super().write(frames, deadline, admit)
 
 
 def make_writer(transport: Transport) -> Writer:

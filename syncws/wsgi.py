@@ -39,6 +39,7 @@ from .sansio import (
     check_request,
     checked_subprotocols,
     listed_origins,
+    names_websocket,
     redacted,
     refusal,
     write_switching,
@@ -46,7 +47,6 @@ from .sansio import (
 from .takeover import (
     Environ,
     Place,
-    Sink,
     find_place,
     http_version,
     stopping,
@@ -107,8 +107,12 @@ def accept(
     Raises:
         InvalidHandshake: the request asks for no WebSocket, or may not have one; answer it with
             plain HTTP, as ``app`` does. ``status`` is the HTTP status that fits.
-        UnsupportedServer: the server shows no socket that could be taken over: waitress, mod_wsgi.
-        OSError: the client is gone.
+        UnsupportedServer: no socket can be taken over: waitress, mod_wsgi, TLS in the server; or it
+            was taken over already, or is closed.
+        OSError: the client is gone, or did not take the answer in ``open_timeout``, or the system
+            has no more file descriptors.
+        RuntimeError: with ``detach``: the system has no more threads.
+        TypeError, ValueError: an argument cannot be used.
     """
     return _Door(**options).accept(environ, handler)
 
@@ -118,7 +122,12 @@ def app(handler: Handler, **options: Unpack[_AcceptOptions]) -> Application:
     Make a WSGI application of a handler; what asks for no WebSocket is answered with HTTP 426.
 
     The arguments are those of ``accept``.
+
+    Raises:
+        TypeError, ValueError: an argument cannot be used.
     """
+    if not callable(handler):
+        raise TypeError(f"handler is called with each connection; got {handler!r}")
     return functools.partial(_serve, _Door(**options), handler)
 
 
@@ -144,7 +153,7 @@ def middleware(
 
     def application(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         handler = routes.get(environ.get("PATH_INFO") or "/")
-        if handler is None or not _asks_for_websocket(environ):
+        if handler is None or not names_websocket([environ.get("HTTP_UPGRADE", "")]):
             return app(environ, start_response)
         return _serve(door, handler, environ, start_response)
 
@@ -171,13 +180,13 @@ def _serve(
         door.accept(environ, handler)
         response = Response(101)
     except InvalidHandshake as exc:
-        door.logger.info("opening handshake failed: %s", exc)
+        door.logger.info("opening handshake failed: %s", exc or type(exc).__name__)
         response = refusal(exc)
         response.headers.add("Content-Length", str(len(response.body)))
     except OSError as exc:
         if not was_taken(environ):
             raise
-        door.logger.info("opening handshake failed: %s", exc)
+        door.logger.info("opening handshake failed: %s", exc or type(exc).__name__)
         response = Response(101)  # too late for another one
     fields = [field for field in response.headers.items() if not is_hop_by_hop(field[0])]
     start_response(f"{response.status} {response.reason}", fields)
@@ -219,32 +228,21 @@ class _Door:
         )
         place = find_place(environ)
         client = self._trusted_proxies.client_address(place.peer_address, request.headers)
+        stops = stopping(environ)
         with accepted.room(self._max_connections) if self._detach else contextlib.nullcontext():
-            connection, sink = self._open(environ, place, client, request, response)
-            accepted.add(connection, self._detach, stopping(environ))
-        sink.watch(
-            _nobody_cares
-            if self._detach
-            else functools.partial(connection._engine.begin_close, GOODBYE)
-        )
+            connection = self._open(environ, place, client, request, response)
+            accepted.add(connection, self._detach, stops)
         if handler is not None:
             run = functools.partial(run_handler, handler, connection)
             if self._detach:
-                self._start(run, connection)
+                accepted.run(connection, run)
             else:
                 run()
         return connection
 
-    def _start(self, run: Callable[[], None], connection: Connection) -> None:
-        try:
-            accepted.run(connection, run)
-        except RuntimeError:  # no more threads
-            connection.abort()
-            raise
-
     def _open(
         self, environ: Environ, place: Place, client: Any, request: Request, response: Response
-    ) -> tuple[Connection, Sink]:
+    ) -> Connection:
         """Take the socket and finish the opening handshake."""
         self.logger.debug("< %s %s", request.path, redacted(request.headers.items()))
         sock, trailing, sink = take_over(environ, place)
@@ -259,18 +257,12 @@ class _Door:
             )
         except BaseException:
             transport.close()
-            sink.watch(_nobody_cares)
+            sink.watch(None)
             raise
         connection._start(trailing)
-        return connection, sink
-
-
-def _nobody_cares() -> None:
-    """Nothing is left that the end of the request could concern."""
-
-
-def _asks_for_websocket(environ: Environ) -> bool:
-    return "websocket" in environ.get("HTTP_UPGRADE", "").lower()
+        begin_close = functools.partial(connection._engine.begin_close, GOODBYE)
+        sink.watch(None if self._detach else begin_close)
+        return connection
 
 
 def request_of(environ: Environ) -> Request:

@@ -178,3 +178,26 @@ def test_a_start_that_is_interrupted(workers, monkeypatch, starts):
 
     assert worker.took_job() is starts
     assert done.wait(20 * starts) is starts
+
+
+def test_a_spare_worker_whose_start_is_interrupted(workers, monkeypatch):
+    """It never gets the job, and ends."""
+    thread = do(workers, lambda: None)
+    eventually(lambda: workers._spare)
+    worker = workers.get()
+    assert worker.thread is thread
+    done = threading.Event()
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "_asleep", type("Lock", (), {"release": staticmethod(interrupted)}))
+        with pytest.raises(KeyboardInterrupt):
+            worker.start(done.set)
+    monkeypatch.setattr(module, "_STARTING", 0)
+
+    assert not worker.took_job()
+    thread.join(20)
+    assert not thread.is_alive()
+    assert not done.is_set()

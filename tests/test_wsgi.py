@@ -213,10 +213,11 @@ def test_middleware(serve_wsgi):
             ws.send(path)
             assert ws.recv(timeout=WATCHDOG) == path
     assert get(server, "/chat")[2] == get(server, "/")[2] == b"page"
+    assert get(server, "/chat", Upgrade="no-websocket")[2] == b"page"
     with pytest.raises(syncws.InvalidStatus) as caught:
         syncws.connect(f"{server.url}/other")
     assert (caught.value.status, caught.value.body) == (200, b"page")
-    eventually(lambda: sorted(log.statuses) == ["101"] * 4 + ["200"] * 3, log.getvalue())
+    eventually(lambda: sorted(log.statuses) == ["101"] * 4 + ["200"] * 4, log.getvalue())
 
 
 @pytest.mark.parametrize(
@@ -528,6 +529,11 @@ def test_no_more_file_descriptors(serve_wsgi, monkeypatch, call):
         patch.setattr(takeover.os if call == "dup" else takeover.socket, call, fail)
         ws.sock.sendall(REQUEST)
         assert ws.read_until(b"\r\n").startswith(b"HTTP/1.0 500 ")
+
+
+def test_app_of_what_is_no_handler():
+    with pytest.raises(TypeError, match="handler"):
+        wsgi.app(None)
 
 
 @pytest.mark.parametrize("environ", [None, {}, object()])

@@ -31,7 +31,7 @@ class Backend:
         with self._lock:
             try:
                 return self._ask(question)
-            except ConnectionClosed:  # only now it shows that the server was started again
+            except ConnectionClosed:  # it was started again; ask only what may be repeated
                 return self._ask(question)
 
     def _ask(self, question):
@@ -39,8 +39,8 @@ class Backend:
             self._ws = connect(self.url, open_timeout=5)
         try:
             self._ws.send(question)
-            return self._ws.recv(timeout=5)
-        except TimeoutError:
+            return self._ws.recv(timeout=5, decode=True)
+        except BaseException:  # a lapsed time, or gevent's, or the end of the worker
             self._ws.abort()  # the answer to the next question must not be this one's
             raise
 

@@ -16,9 +16,7 @@ from django.urls import path
 import syncws
 from syncws import wsgi
 
-settings.configure(
-    ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="only for the example", DEBUG=True
-)
+settings.configure(ROOT_URLCONF=__name__, SECRET_KEY="only for the example", DEBUG=True)
 
 
 def page(request):
@@ -31,6 +29,8 @@ def count(request, limit):
         with wsgi.accept(request.environ) as ws:
             for number in range(1, limit + 1):
                 ws.send(str(number))
+    except syncws.ConnectionClosed:
+        pass  # who leaves early is no error
     except syncws.InvalidHandshake as exc:
         return HttpResponse(str(exc), status=exc.status, content_type="text/plain")
     return HttpResponse(status=101)  # for the access log

@@ -33,6 +33,8 @@ def listen(environ, start_response):
     except syncws.InvalidHandshake as exc:
         return answer(start_response, f"{exc.status} Refused", f"{exc}\n")
     with lock:
+        gone = [old for old in listeners if old.state is syncws.State.CLOSED]
+        listeners.difference_update(gone)
         listeners.add(ws)
     return answer(start_response, "101 Switching Protocols")
 

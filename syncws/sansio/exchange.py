@@ -26,7 +26,6 @@ class Exchange:
         path: the path that the request is for, as it was written: ``"/a%20b"``, or ``""`` for "*".
         query: what follows the "?", or ``""``.
         host: the host that the request is for, or ``None`` for that of the Host header.
-        begun: whether the head of the answer was written.
         complete: whether the answer was written to its end.
         room: bytes that the answer's Content-Length leaves for its body, or ``None``.
 
@@ -37,7 +36,6 @@ class Exchange:
     def __init__(self, reader: RequestReader, request: Request) -> None:
         _check(request)
         self.host, self.path, self.query = _split_target(request)
-        self.begun = False
         self.complete = False
         self.room: int | None = None
         self._head_only = request.method == "HEAD"
@@ -135,7 +133,6 @@ class Exchange:
             self.room = 0
         elif length is not None:
             self.room = int(length)
-        self.begun = True
         return self._http.send(response)
 
     def body(self, data: bytes) -> bytes:

@@ -152,9 +152,9 @@ def check_response(request: Request, response: Response) -> str | None:
 # The server.
 
 
-def asks_for_websocket(request: Request) -> bool:
-    """Tell whether a request wants a WebSocket, rightly or not: its Upgrade header names that."""
-    names = ",".join(request.headers.get_all("Upgrade")).lower().split(",")
+def names_websocket(upgrade: Iterable[str]) -> bool:
+    """Tell by the Upgrade headers of a request whether it wants a WebSocket, rightly or not."""
+    names = ",".join(upgrade).lower().split(",")
     return "websocket" in [name.strip(" \t").partition("/")[0] for name in names]
 
 
@@ -273,21 +273,25 @@ def _same_host(origin: str, host: str) -> bool:
 
 def listed_origins(origins: Origins) -> Origins:
     """
-    Keep what an iterator yields for more than the first client.
+    Check ``origins=`` and write it as browsers do; keep what an iterator yields for all clients.
 
     Raises:
-        TypeError: it is one origin, not a list.
+        TypeError: it is one origin, or something in it is neither a str nor a pattern.
         ValueError: no browser would ever send such an origin.
     """
-    if isinstance(origins, str):
-        raise TypeError("origins is a list of origins, not one str")
-    if not isinstance(origins, Iterable):
+    if origins is None or isinstance(origins, SameOrigin):
         return origins
-    return tuple(_listed(origin) if isinstance(origin, str) else origin for origin in origins)
+    if isinstance(origins, (str, bytes)) or not isinstance(origins, Iterable):
+        raise TypeError(f"origins is a list of origins; got {origins!r}")
+    return tuple(_listed(origin) for origin in origins)
 
 
-def _listed(origin: str) -> str:
+def _listed(origin: object) -> str | re.Pattern[str]:
     """Write an origin as browsers do, without the port that is the scheme's own."""
+    if isinstance(origin, re.Pattern):
+        return origin
+    if not isinstance(origin, str):
+        raise TypeError(f"origins: {origin!r} is neither a str nor a pattern")
     if origin != "null" and not _ORIGIN.fullmatch(origin):
         raise ValueError(
             f"{origin!r} in origins= is no origin: scheme://host[:port], and nothing behind it; "
