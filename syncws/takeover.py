@@ -218,7 +218,7 @@ def take_over(environ: Environ, place: Place) -> tuple[socket.socket, bytes, Sin
     """
     with contextlib.ExitStack() as undo:
         sock = undo.enter_context(socket.socket(fileno=os.dup(place.fileno())))
-        if sock.family != socket.AF_UNIX:
+        with contextlib.suppress(OSError):  # a Unix socket; eventlet's do not know their family
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         theirs, ours = socket.socketpair()
         undo.enter_context(ours)
