@@ -22,7 +22,10 @@ _EXPECTED = re.compile(
     r"|.*DeprecationWarning: This process \(pid=\d+\) is multi-threaded, use of fork\(\) may .*"
     r"|  warnings.warn\("
     # Its listening socket, when gunicorn ends.
-    r"|(?:<sys>:0|sys:1): ResourceWarning: unclosed <socket.socket fd=[3-6], [^>]*proto=0(, laddr=[^>]*)?>$"
+    r"|(?:<sys>:0|sys:1): ResourceWarning: "
+    r"unclosed <socket.socket fd=[3-6], [^>]*proto=0(, laddr=[^>]*)?>$"
+    # mpm_event, when a child ends whose clients have not closed yet.
+    r"|.*\[mpm_event:error\].*AH03092: process_lingering_close: apr_pollset_add failure"
     # gunicorn 23 repeats its signal while a worker is at its very end.
     r"|.*Worker \(pid:\d+\) was sent SIGTERM!"
     r"|ResourceWarning: Enable tracemalloc to get.*"
