@@ -83,15 +83,12 @@ class Accepted:
         engine = connection._engine
         with self._lock:
             self._running.add(engine)
-        worker = self._workers.get()
-        try:
-            worker.start(functools.partial(self._run, engine, job))
-        except BaseException as exc:
-            # No more threads; or Ctrl-C, which as a rule comes when the thread runs already.
-            if isinstance(exc, RuntimeError) or not worker.took_job():
-                self._ran(engine)
-                connection.abort()
-            raise
+
+        def undo() -> None:
+            self._ran(engine)
+            connection.abort()
+
+        self._workers.get().start(functools.partial(self._run, engine, job), undo)
 
     def _run(self, engine: Engine, job: Job) -> None:
         try:

@@ -32,7 +32,12 @@ def on_change(hook: Hook) -> None:
 
 
 def look() -> None:
-    """Call the hooks if something has changed."""
+    """
+    Call the hooks if something has changed.
+
+    Behind a change that nobody told of, the first of several threads must be through with this
+    before others connect.
+    """
     global _seen
     before, _seen = _seen, (os.getpid(), greenlets())
     if before != _seen:

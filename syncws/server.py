@@ -21,11 +21,10 @@ from .deadline import Deadline, wait
 from .exceptions import Close
 from .forwarded import Proxies, TrustedProxies
 from .handlers import Handler
-from .listening import check_server_context, listen, listen_unix
+from .listening import listen, listen_unix
 from .options import Options, OptionsDict
 from .sansio import (
     SAME_ORIGIN,
-    Headers,
     Origins,
     SelectSubprotocol,
     checked_subprotocols,
@@ -113,12 +112,8 @@ class ThreadingServer:
         wsgi_app: WSGIApplication | None = None,
         **options: Unpack[OptionsDict],
     ) -> None:
-        if server_header is not None:
-            Headers([("Server", server_header)])  # raises now, not with the first client
         if max_connections < 1:
             raise ValueError(f"max_connections={max_connections}; expected 1 or more")
-        if ssl is not None:
-            check_server_context(ssl)
         self.logger = logger or logging.getLogger("syncws.server")
         self._policy = Policy(
             handler,
@@ -262,14 +257,12 @@ class ThreadingServer:
             session = Session(self._policy, sock, refuse=count >= self._max_connections)
             worker = self._workers.get()
             self._sessions[session] = worker.thread
-        try:
-            worker.start(functools.partial(self._serve, session))
-        except BaseException as exc:
-            # No more threads; or Ctrl-C, which as a rule comes when the thread runs already.
-            if isinstance(exc, RuntimeError) or not worker.took_job():
-                self._end_session(session)
-                sock.close()
-            raise
+
+        def undo() -> None:
+            self._end_session(session)
+            sock.close()
+
+        worker.start(functools.partial(self._serve, session), undo)
 
     def _serve(self, session: Session) -> None:
         try:

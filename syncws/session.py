@@ -18,9 +18,11 @@ from .deadline import Deadline
 from .exceptions import Close, InvalidHandshake, TooManyConnections
 from .forwarded import TrustedProxies
 from .handlers import Handler, run_handler
+from .listening import check_server_context
 from .options import Options
 from .sansio import (
     Exchange,
+    Headers,
     Origins,
     Request,
     RequestReader,
@@ -68,6 +70,10 @@ class Policy:
             raise TypeError(f"handler is called with each connection; got {self.handler!r}")
         if not (self.wsgi_app is None or callable(self.wsgi_app)):
             raise TypeError(f"wsgi_app is called with each request; got {self.wsgi_app!r}")
+        if self.server_header is not None:
+            Headers([("Server", self.server_header)])
+        if self.ssl is not None:
+            check_server_context(self.ssl)
 
 
 class Session:

@@ -9,15 +9,11 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import threading
-import time
 from typing import Callable
-
-from .deadline import Deadline
 
 Job = Callable[[], object]
 
 _PATIENCE = 1.0  # seconds that a thread waits for its next job
-_STARTING = 0.5  # seconds that a thread may take to start
 
 
 class Workers:
@@ -69,35 +65,37 @@ class Worker:
         self._asleep = threading.Lock()
         self._asleep.acquire()
 
-    def start(self, job: Job) -> None:
+    def start(self, job: Job, undo: Callable[[], object]) -> None:
         """
         Do the job, in a context of its own. Does not block.
+
+        Args:
+            undo: called if this raises and the job will never be done. Ctrl-C may come when the
+                thread has begun already.
 
         Raises:
             RuntimeError: the system has no more threads.
         """
         self._jobs.append(job)
-        if self.thread.ident is None:
-            self.thread.start()
-        else:
-            self._asleep.release()
+        try:
+            if self.thread.ident is None:
+                self.thread.start()
+            else:
+                self._asleep.release()
+        except BaseException:
+            if self._withdraw():
+                undo()
+            raise
 
-    def took_job(self) -> bool:
-        """
-        Tell whether the thread has its job, when ``start`` raised; if not, it never will.
-
-        Blocks for a moment.
-        """
-        deadline = Deadline(_STARTING)
-        while self._jobs and not deadline.lapsed:
-            time.sleep(0.001)
+    def _withdraw(self) -> bool:
+        """Take the job back; return False if the thread has it."""
         try:
             self._jobs.pop()
         except IndexError:
-            return True
+            return False
         with contextlib.suppress(RuntimeError):  # it is awake
             self.dismiss()
-        return False
+        return True
 
     def dismiss(self) -> None:
         """Let the thread end, which waits for a job."""

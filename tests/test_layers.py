@@ -14,8 +14,8 @@ ROOT = pathlib.Path(syncws.__file__).parent
 # can see the other; who needs both stands above.
 FLOORS = [
     {"codes", "deadline", "options", "version", "addresses", "environment", "forks", "stats"}
-    | {"lazy"},
-    {"exceptions", "masking", "sockets", "workers"},
+    | {"lazy", "workers"},
+    {"exceptions", "masking", "sockets"},
     {"sansio.headers", "sansio.frames", "sansio.closing", "sansio.plainhttp"},
     {"sansio.http11", "sansio._pycodec", "sansio._speedups", "sansio.assembler"},
     {"sansio.deflate", "sansio.codec", "sansio.exchange"},

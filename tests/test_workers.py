@@ -23,6 +23,11 @@ def workers():
     workers.close()
 
 
+def not_undone():
+    """Stand for what a job that is done never needs."""
+    raise AssertionError("undone")
+
+
 def do(workers, job):
     """Have a job done; return its thread, which may go on to another."""
     worker = workers.get()
@@ -34,7 +39,7 @@ def do(workers, job):
         finally:
             done.set()
 
-    worker.start(run)
+    worker.start(run, not_undone)
     assert done.wait(20)
     return worker.thread
 
@@ -55,8 +60,8 @@ def test_a_thread_does_one_job_after_the_other(workers):
 def test_jobs_at_the_same_time_have_threads_of_their_own(workers):
     barrier = threading.Barrier(3)
     first, second = workers.get(), workers.get()
-    first.start(barrier.wait)
-    second.start(barrier.wait)
+    first.start(barrier.wait, not_undone)
+    second.start(barrier.wait, not_undone)
 
     barrier.wait(20)
 
@@ -90,7 +95,7 @@ def test_a_job_that_comes_while_the_thread_gives_up_is_done(workers, monkeypatch
     monkeypatch.undo()
     done = threading.Event()
 
-    lent[0].start(done.set)
+    lent[0].start(done.set, not_undone)
 
     assert done.wait(20)
     assert lent[0].thread is thread
@@ -109,7 +114,7 @@ def test_threads_that_wait_end_at_the_close(workers):
 def test_a_busy_thread_ends_after_its_job_when_all_is_closed(workers):
     go_on = threading.Event()
     worker = workers.get()
-    worker.start(go_on.wait)
+    worker.start(go_on.wait, not_undone)
 
     workers.close()
     assert worker.thread.is_alive()
@@ -158,46 +163,73 @@ def test_a_job_that_exits_takes_its_thread_along(workers):
     assert do(workers, int) is not first
 
 
-@pytest.mark.parametrize("starts", [True, False])
-def test_a_start_that_is_interrupted(workers, monkeypatch, starts):
-    """Ctrl-C comes before or behind the start of the thread; whoever asks learns which."""
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_start_that_is_interrupted(workers, monkeypatch, begun):
+    """Ctrl-C comes before the thread starts, or when it has begun: then it goes on."""
     worker = workers.get()
     start = worker.thread.start
-    done = threading.Event()
+    began, done, undone = threading.Event(), threading.Event(), threading.Event()
+
+    def job():
+        began.set()
+        done.set()
 
     def interrupted():
-        if starts:
+        if begun:
             start()
+            assert began.wait(20)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(worker.thread, "start", interrupted)
-    monkeypatch.setattr(module, "_STARTING", 20 if starts else 0)
 
     with pytest.raises(KeyboardInterrupt):
-        worker.start(done.set)
+        worker.start(job, undone.set)
 
-    assert worker.took_job() is starts
-    assert done.wait(20 * starts) is starts
+    assert done.is_set() is begun
+    assert undone.is_set() is not begun
+
+
+def test_a_thread_that_starts_behind_the_interruption_does_nothing(workers, monkeypatch):
+    """The job was taken back: it is undone or done, never both."""
+    worker = workers.get()
+    start = worker.thread.start
+    undone = threading.Event()
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(worker.thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        worker.start(not_undone, undone.set)
+    assert undone.is_set()
+
+    start()
+    worker.thread.join(20)
+    assert not worker.thread.is_alive()
 
 
 def test_a_spare_worker_whose_start_is_interrupted(workers, monkeypatch):
     """It never gets the job, and ends."""
     thread = do(workers, lambda: None)
-    eventually(lambda: workers._spare)
+    spare(workers, 1)
     worker = workers.get()
     assert worker.thread is thread
-    done = threading.Event()
+    done, undone = threading.Event(), threading.Event()
+    release = worker._asleep.release
+    interruptions = [KeyboardInterrupt]
 
-    def interrupted():
-        raise KeyboardInterrupt
+    class Lock:
+        acquire = worker._asleep.acquire
 
-    with monkeypatch.context() as patch:
-        patch.setattr(worker, "_asleep", type("Lock", (), {"release": staticmethod(interrupted)}))
-        with pytest.raises(KeyboardInterrupt):
-            worker.start(done.set)
-    monkeypatch.setattr(module, "_STARTING", 0)
+        def release(self):
+            if interruptions:
+                raise interruptions.pop()
+            release()
 
-    assert not worker.took_job()
+    monkeypatch.setattr(worker, "_asleep", Lock())
+    with pytest.raises(KeyboardInterrupt):
+        worker.start(done.set, undone.set)
+
     thread.join(20)
     assert not thread.is_alive()
-    assert not done.is_set()
+    assert (done.is_set(), undone.is_set()) == (False, True)

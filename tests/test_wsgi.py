@@ -502,11 +502,17 @@ def test_a_request_whose_socket_is_closed():
 def test_no_more_threads(serve_wsgi, registry, monkeypatch):
     """The client sees the end at once."""
 
-    class NoWorker:
-        def start(self, job):
-            raise RuntimeError("can't start new thread")
+    get = registry._workers.get
 
-    monkeypatch.setattr(registry._workers, "get", NoWorker)
+    def fail():
+        raise RuntimeError("can't start new thread")
+
+    def get_one_that_fails():
+        worker = get()
+        worker.thread.start = fail
+        return worker
+
+    monkeypatch.setattr(registry._workers, "get", get_one_that_fails)
     server, _ = serve_wsgi(wsgi.app(echo, detach=True))
 
     with syncws.connect(server.url) as ws:

@@ -60,7 +60,7 @@ def tell(members, message):
         except TimeoutError:
             ws.abort()  # who does not read holds up nobody
         except syncws.ConnectionClosed:
-            pass
+            pass  # its own thread takes it out of the room
 
 
 def main(port=5000, host="localhost"):
