@@ -25,6 +25,7 @@ import pytest
 
 import syncws
 from support.peer import Peer
+from support.streams import dial
 from support.threads import Running, blocked_in, eventually
 from support.tls import client_context, server_context
 from syncws import ConnectionClosedError, ConnectionClosedOK, Response, ThreadingServer
@@ -71,16 +72,6 @@ def read_all(sock):
                 break
             data += piece
     return data
-
-
-def dial(server):
-    """Connect to a server."""
-    if isinstance(server.server_address, tuple):
-        return socket.create_connection(server.server_address[:2], timeout=20)
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(20)
-    sock.connect(server.server_address)
-    return sock
 
 
 def ask(server, data):

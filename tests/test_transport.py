@@ -270,6 +270,14 @@ def test_wait_writable_returns_false_on_a_timeout(ends):
     assert not ours.wait_writable(Deadline(0))
 
 
+def with_socket_of(kind, closing):
+    """Return a transport over a socket of this class, and the socket at the other end."""
+    ours, theirs = tcp_pair()
+    transport = Transport(kind(fileno=ours.detach()))
+    closing(transport, theirs)
+    return transport, theirs
+
+
 def test_an_interrupted_write_is_never_followed_by_another(closing):
     """When Ctrl-C hides how much the socket took, the stream stops instead of being torn."""
 
@@ -278,9 +286,7 @@ def test_an_interrupted_write_is_never_followed_by_another(closing):
             super().send(data, flags)
             raise KeyboardInterrupt
 
-    ours, theirs = tcp_pair()
-    interrupted = Transport(Interrupted(fileno=ours.detach()))
-    closing(interrupted, theirs)
+    interrupted, theirs = with_socket_of(Interrupted, closing)
 
     with pytest.raises(KeyboardInterrupt):
         interrupted.send_nowait(b"first")
@@ -300,9 +306,7 @@ def test_a_read_that_was_interrupted_unseen_ends_the_stream(closing, monkeypatch
             super().recv(size, flags)
             raise KeyboardInterrupt
 
-    ours, theirs = tcp_pair()
-    interrupted = Transport(Interrupted(fileno=ours.detach()))
-    closing(interrupted, theirs)
+    interrupted, theirs = with_socket_of(Interrupted, closing)
     theirs.sendall(b"lost")
 
     with pytest.raises(KeyboardInterrupt):

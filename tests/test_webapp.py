@@ -16,6 +16,7 @@ import pytest
 
 import syncws
 from support.peer import Peer
+from support.streams import dial
 from support.threads import Running, blocked_in, eventually
 from support.tls import client_context, server_context
 from syncws import Response
@@ -25,16 +26,6 @@ TEXT = ("Content-Type", "text/plain")
 FIVE_MIB = bytes(range(256)) * (5 * 4096)
 
 # A client of a few lines.
-
-
-def dial(server):
-    """Connect to a server."""
-    if isinstance(server.server_address, tuple):
-        return socket.create_connection(server.server_address[:2], timeout=20)
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(20)
-    sock.connect(server.server_address)
-    return sock
 
 
 class OverSocket(http.client.HTTPConnection):
@@ -117,6 +108,18 @@ def answering(status="200 OK", headers=(TEXT,), body=(b"hello",)):
         return body() if callable(body) else body
 
     return app
+
+
+class Slow:
+    """An app that answers when it is let go."""
+
+    def __init__(self):
+        self.inside, self.release = threading.Event(), threading.Event()
+
+    def __call__(self, environ, start_response):
+        self.inside.set()
+        self.release.wait(20)
+        return page(environ, start_response)
 
 
 class Seen:
@@ -253,19 +256,13 @@ def test_process_request_may_refuse_a_body(site):
 
 def test_requests_count_as_clients(site):
     """max_connections is for all of them."""
-    inside, release = threading.Event(), threading.Event()
-
-    def slow(environ, start_response):
-        inside.set()
-        release.wait(20)
-        return page(environ, start_response)
-
+    slow = Slow()
     server = site(slow, max_connections=1)
     first = Running(fetch, server)
-    assert inside.wait(20)
+    assert slow.inside.wait(20)
 
     refused = fetch(server)
-    release.set()
+    slow.release.set()
 
     assert (refused.status, refused.headers["Retry-After"]) == (503, "5")
     assert first.result().status == 200
@@ -1161,19 +1158,13 @@ def test_client_that_stays_behind_the_answer(site, monkeypatch):
 
 def test_shutdown_waits_for_a_running_request(site):
     """An answer that is being made goes out to its end."""
-    inside, release = threading.Event(), threading.Event()
-
-    def slow(environ, start_response):
-        inside.set()
-        release.wait(20)
-        return page(environ, start_response)
-
+    slow = Slow()
     server = site(slow)
     answer = Running(fetch, server)
-    inside.wait(20)
+    assert slow.inside.wait(20)
     end = Running(server.shutdown, timeout=20)
     eventually(lambda: blocked_in(end.thread, "_wait_idle"), "shutdown() to wait")
-    release.set()
+    slow.release.set()
 
     assert answer.result().body == b"hello"
     assert end.result() is None

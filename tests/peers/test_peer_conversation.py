@@ -6,6 +6,7 @@ import pytest
 
 from peers.remotes import those
 from peers.remotes.base import joined
+from support.ends import send_around_a_ping
 from support.threads import WATCHDOG, Running
 from syncws import ConnectionClosedError, ConnectionClosedOK
 
@@ -118,18 +119,11 @@ def test_fragments_from_us_arrive_as_one_message(meet, parts, options):
 def test_a_ping_between_our_fragments_is_answered(meet):
     """Control frames may stand inside of a fragmented message (RFC 6455 section 5.4)."""
     ours, theirs = meet()
-    pongs = []
-
-    def parts():
-        yield "before"
-        pongs.append(ours.ping_nowait(b"between"))
-        yield "behind"
-
-    ours.send(parts())
+    pong = send_around_a_ping(ours)
     arrived = theirs.recv()
 
     assert arrived == "beforebehind"
-    assert pongs[0].result(WATCHDOG) > 0
+    assert pong.result(WATCHDOG) > 0
 
 
 @with_senders_of_fragments

@@ -12,6 +12,7 @@ import pytest
 import syncws
 from peers.proxies import CARELESS, FORWARDED, HASTY, IMPATIENT, X_FORWARDED_FOR, Proxy, Route
 from support import tls
+from support.ends import send_around_a_ping
 from support.threads import WATCHDOG, Running, eventually
 from syncws import ConnectionClosedError, InvalidStatus
 
@@ -131,18 +132,11 @@ def test_messages_pass_both_ways(behind, route):
 def test_pings_pass_both_ways(behind, route):
     """A proxy passes them on, between fragments as well, and does not answer them itself."""
     ours, theirs = behind(route).connect()
-    pongs = []
-
-    def parts():
-        yield "before"
-        pongs.append(ours.ping_nowait(b"between"))
-        yield "behind"
-
-    ours.send(parts())
+    pong = send_around_a_ping(ours)
     round_trips = [ours.ping(timeout=WATCHDOG), theirs.ping(timeout=WATCHDOG)]
 
     assert theirs.recv(WATCHDOG) == "beforebehind"
-    assert pongs[0].result(WATCHDOG) > 0
+    assert pong.result(WATCHDOG) > 0
     assert all(round_trips)
     assert theirs.stats.frames_received >= 4  # two fragments, two Pings
 

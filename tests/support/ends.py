@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import queue
 import socket
@@ -44,6 +45,19 @@ class QuickPeer(Peer):
             got, payload = self.recv()
             if got == opcode:
                 return payload
+
+
+def send_around_a_ping(ws: syncws.Connection) -> concurrent.futures.Future[float]:
+    """Send "beforebehind" in fragments with a Ping between them; return who waits for its Pong."""
+    waiters = []
+
+    def parts() -> Iterator[str]:
+        yield "before"
+        waiters.append(ws.ping_nowait(b"between"))
+        yield "behind"
+
+    ws.send(parts())
+    return waiters[0]
 
 
 @contextlib.contextmanager

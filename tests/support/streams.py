@@ -34,6 +34,16 @@ def small(sock: socket.socket) -> socket.socket:
     return sock
 
 
+def dial(server: Any) -> socket.socket:
+    """Connect to a ThreadingServer, which listens on TCP or on a Unix socket."""
+    if isinstance(server.server_address, tuple):
+        return socket.create_connection(server.server_address[:2], timeout=20)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(20)
+    sock.connect(server.server_address)
+    return sock
+
+
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
     """Return both ends of a TCP connection with small buffers."""
     with small(socket.socket()) as listener:
