@@ -7,8 +7,8 @@ hand in is checked and brought into one form here.
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
-import contextlib
 import logging
 import os
 import sys
@@ -19,14 +19,16 @@ from types import TracebackType
 from typing import TypeVar
 
 from .addresses import address, address_text
-from .codes import CloseCode, Role, State
+from .arriving import Message, decoded
+from .codes import CloseCode, Opcode, Role, State
 from .deadline import ENDLESS, Deadline, wait
 from .engine import Engine
+from .event_types import Event
 from .exceptions import ConnectionClosedOK
 from .options import Options
-from .outgoing import DataLike, as_content, as_fragments, as_whole
+from .outgoing import DataLike, PreparedMessage, as_content, as_fragments, as_prepared, as_whole
 from .pings import Waiter
-from .recvqueue import Message, QueueClosed
+from .receiving import events, pieces, receive, take_as_events
 from .sansio import Request, Response, agreed, validated_close
 from .stats import Stats
 from .transport import Transport
@@ -40,8 +42,7 @@ class Connection:
 
     Every method may be called from any thread at any time, and every blocking call ends when its
     timeout lapses or the connection does. As a context manager it closes at the end of the block,
-    with 1000, or with 1011 on an exception. As an iterator it yields messages until it is closed
-    normally.
+    with 1000, or with 1011 on an exception. As an iterator it yields messages until a normal close.
 
     Timeouts are seconds; ``None`` waits for ever unless the method names an option, 0 does not
     wait. A lapsed timeout raises the builtin ``TimeoutError``.
@@ -100,22 +101,16 @@ class Connection:
         Raises:
             TimeoutError: no message in time; nothing is lost, also of one that is arriving.
             ConnectionClosed: no message is left.
+            ConcurrencyError: events() was called.
             UnicodeDecodeError: ``decode=True`` and the message is not UTF-8.
         """
         try:
-            message = self._messages.popleft() if self._messages else self._next_message(timeout)
+            message = self._messages.popleft() if self._messages else receive(self._engine, timeout)
         except IndexError:  # another thread was faster
-            message = self._next_message(timeout)
+            message = receive(self._engine, timeout)
         if self._queue.parked:
             self._queue.taken()
-        return message if decode is None else _decoded(message, decode)
-
-    def _next_message(self, timeout: float | None) -> Message:
-        deadline = ENDLESS if timeout is None else Deadline(timeout)
-        try:
-            return self._engine.reader.get(deadline)
-        except QueueClosed:
-            raise self._engine.closed_error() from self._engine.cause
+        return message if decode is None else decoded(message, decode)
 
     def recv_stream(self, timeout: float | None = None) -> Iterator[Message]:
         """
@@ -131,41 +126,46 @@ class Connection:
             TimeoutError: no piece in time; the next ``recv_stream`` or ``recv`` goes on from there.
             ConnectionClosed: no message is left, or the connection closed in the middle of one.
         """
-        queue, reader = self._queue, self._engine.reader
-        try:
-            reader.wake()
-            arriving = queue.begin_stream(Deadline(timeout))
-            if isinstance(arriving, (str, bytes)):
-                yield arriving
-                return
-            try:
-                while True:
-                    reader.wake()
-                    piece = queue.next_piece(arriving, Deadline(timeout))
-                    if piece is None:
-                        return
-                    if piece:
-                        yield piece
-            except GeneratorExit:
-                queue.drop(arriving)
-                raise
-            except BaseException:
-                queue.give_back(arriving)
-                raise
-        except QueueClosed:
-            raise self._engine.closed_error() from self._engine.cause
+        yield from pieces(self._engine, timeout)
+
+    def events(self, timeout: float | None = None, *, whole: bool = False) -> Iterator[Event]:
+        """
+        Yield what happens, in the order of arrival, as the events of ``syncws.events``.
+
+        Blocks until there is one. The last one is CloseConnection, whatever the end was. Pings have
+        been answered already. From this call on, also before the first event is asked for, Pings
+        and Pongs count among the messages that wait, and ``recv`` is no longer possible.
+
+        Args:
+            timeout: seconds for each event.
+            whole: yield messages when they are complete. Otherwise long or fragmented ones come in
+                pieces, as they arrive, with ``message_finished=False`` up to the last, and
+                ``max_size`` may be ``None``.
+
+        Raises:
+            TimeoutError: no event in time; nothing is lost, call it again.
+            ConcurrencyError: it was called with another ``whole`` before.
+        """
+        take_as_events(self._engine, whole)
+        self._messages = collections.deque()  # lets recv() ask, and be told
+        return self._events(timeout)
+
+    def _events(self, timeout: float | None) -> Iterator[Event]:
+        yield from events(self._engine, timeout)
 
     def __iter__(self) -> Iterator[Message]:
         """Yield messages until the connection closes normally; raise ConnectionClosedError else."""
-        with contextlib.suppress(ConnectionClosedOK):
+        try:
             while True:
                 yield self.recv()
+        except ConnectionClosedOK:
+            return
 
     # Sending.
 
     def send(
         self,
-        message: DataLike | Iterable[DataLike],
+        message: DataLike | Iterable[DataLike] | PreparedMessage,
         *,
         text: bool | None = None,
         compress: bool | None = None,
@@ -178,7 +178,8 @@ class Connection:
         the other, whole; Pings and Pongs pass between the fragments of a long one.
 
         Args:
-            message: what to send; an iterable yields all ``str`` or all bytes-like.
+            message: what to send; an iterable yields all ``str`` or all bytes-like. A
+                PreparedMessage has its own ``text`` and ``compress``.
             text: ``True`` sends bytes-like as Text (it must be UTF-8), ``False`` sends ``str`` as
                 Binary.
             compress: ``True`` compresses if the peer can do it, ``False`` does not; ``None`` does
@@ -201,6 +202,8 @@ class Connection:
         if content is not None:
             opcode, payload = content
             self._engine.sender.send(opcode, payload, deadline, compress)
+        elif isinstance(message, PreparedMessage):
+            self._engine.sender.send_prepared(as_prepared(message, text, compress), deadline)
         else:
             self._engine.sender.send_fragments(as_fragments(message, text), deadline, compress)
 
@@ -239,8 +242,7 @@ class Connection:
         Blocks until the Pong arrives; other threads may send and receive meanwhile.
 
         Args:
-            payload: up to 125 bytes, unlike that of any Ping in flight; ``None`` picks 4 random
-                bytes.
+            payload: up to 125 bytes, unlike that of any Ping in flight; ``None``: 4 random ones.
             timeout: seconds.
 
         Raises:
@@ -251,9 +253,12 @@ class Connection:
         """
         data = os.urandom(4) if payload is None else as_whole(payload, None)[1]
         deadline = Deadline(timeout)
+        reader = self._engine.reader
+        if not deadline.lapsed:  # first: the Pong of a Ping might come at once
+            reader.refuse_to_block()
         waiter = self._engine.ping(data)
         try:
-            self._engine.reader.read_until(waiter.done, deadline)
+            reader.read_until(waiter.done, deadline)
             return waiter.result(deadline.remaining())
         except concurrent.futures.TimeoutError:
             raise TimeoutError(f"no Pong in {timeout} s") from None
@@ -281,7 +286,7 @@ class Connection:
         Raises:
             TimeoutError, ConnectionClosed, ValueError: as ``ping_nowait``.
         """
-        self._engine.pong(as_whole(payload, None)[1])
+        self._engine.post(Opcode.PONG, as_whole(payload, None)[1])
 
     # The end.
 
@@ -289,9 +294,10 @@ class Connection:
         """
         Do the closing handshake (RFC 6455 section 7.1.2) and close TCP.
 
-        Blocks until that is done, at most ``timeout`` seconds: then TCP is cut. Wakes every thread
-        that waits in another method. Messages that are queued can still be received. Calling it
-        again waits for the same end; on a closed connection it does nothing.
+        Blocks until that is done, at most ``timeout`` seconds: then TCP is cut (and 5 s more, if an
+        event loop reads the connection and stands still). Wakes every thread that waits in another
+        method. Messages that are queued can still be received. Calling it again waits for the same
+        end; on a closed connection it does nothing.
 
         Args:
             code: 1000-1003, 1007-1014 or 3000-4999.
@@ -327,7 +333,7 @@ class Connection:
         """End the reader of a connection that nobody holds any more."""
         engine = getattr(self, "_engine", None)
         # At the very end of the program the reader may have been stopped with a lock in its hand.
-        if engine is not None and not engine.closed.is_set() and not sys.is_finalizing():
+        if engine is not None and self.state is not State.CLOSED and not sys.is_finalizing():
             shown = repr(self)  # as it was
             engine.abandon()
             warnings.warn(f"unclosed {shown}", ResourceWarning, source=self, stacklevel=2)
@@ -383,6 +389,8 @@ class Connection:
             self._engine.sender.bytes_sent,
             self._engine.bytes_received,
             len(self._queue),
+            len(self._engine.sender.backlog.items),
+            self._engine.sender.backlog.dropped,
         )
 
     def __repr__(self) -> str:
@@ -390,9 +398,3 @@ class Connection:
             f"<{type(self).__name__} {self.role.value} {self.state.value} "
             f"{address_text(self.remote_address)} queued={len(self._queue)}>"
         )
-
-
-def _decoded(message: Message, decode: bool) -> Message:
-    if decode:
-        return message if isinstance(message, str) else message.decode()
-    return message.encode() if isinstance(message, str) else message

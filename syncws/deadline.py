@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import threading
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
 # Waiting for a lock is not interrupted by Ctrl-C on Windows, so it is done in slices there.
 _SLICE = 0.25 if os.name == "nt" else None
 # Longer than poll() can wait, which is 24 days; nobody will tell it from for ever.
 FOREVER = 2_000_000.0
+_NOT_WAITING = itertools.repeat(False)  # one for all: it never ends, and many connections wait
 
 
 class Deadline:
@@ -45,6 +48,7 @@ class Deadline:
 
 
 ENDLESS = Deadline(None)
+NOW = Deadline(0)
 
 
 class Waitable(Protocol):
@@ -69,17 +73,36 @@ def wait(waitable: Waitable, deadline: Deadline) -> bool:
     return True
 
 
+# Ctrl-C may come right behind ``mine = lock.acquire()``, before ``mine`` is set; then nobody would
+# release the lock. In a ``for`` over a map nothing comes in between, since Python 3.11. Nor does
+# Python find the way to ``finally`` from the end of a loop in ``try``, where Ctrl-C may come, too.
+
+
+def taking(lock: threading.Lock) -> Iterator[bool]:
+    """
+    Return what tries to acquire a lock whenever it is asked, without waiting.
+
+    For ``for mine in takes: ... break`` in a ``try``, with ``if mine: lock.release()`` at its end.
+    """
+    return map(lock.acquire, _NOT_WAITING)
+
+
 def acquire(lock: threading.Lock, deadline: Deadline) -> bool:
     """Acquire a lock unless the deadline lapses first; tell whether it was acquired."""
-    if lock.acquire(False):
-        return True
-    remaining = deadline.remaining()
-    if _SLICE is None:
-        return lock.acquire(
-            True, -1 if remaining is None else min(remaining, threading.TIMEOUT_MAX)
-        )
-    while not lock.acquire(True, _SLICE if remaining is None else min(remaining, _SLICE)):
+    acquired = False
+    for acquired in map(lock.acquire, itertools.repeat(True), _slices(deadline)):
+        if acquired:
+            break
+    return acquired
+
+
+def _slices(deadline: Deadline) -> Iterator[float]:
+    """Yield how long to wait each time, -1 for ever."""
+    while True:
         remaining = deadline.remaining()
-        if remaining == 0.0:
-            return False
-    return True
+        if remaining is not None:
+            yield min(remaining, _SLICE or threading.TIMEOUT_MAX)
+        else:
+            yield _SLICE or -1
+        if deadline.lapsed:
+            return

@@ -27,15 +27,17 @@ from .exceptions import (
     connection_closed,
 )
 from .forks import on_change
+from .framelog import FrameLog
 from .housekeeper import Timer, housekeeper
+from .intake import Intake
 from .keepalive import Keepalive
 from .lazy import Latch
 from .masking import mask_key
 from .options import Options
 from .pings import Pings, Waiter
-from .reader import Reader
+from .reader import LEAVING, Reader
 from .recvqueue import RecvQueue
-from .sansio import Action, Agreement, Fact, Fragment, Input, Ping, Pong, Protocol
+from .sansio import Action, Agreement, Fragment, Input, Ping, Pong, Protocol
 from .sender import Sender
 from .transport import Transport
 from .writer import make_writer
@@ -47,10 +49,15 @@ class Engine:
 
     Attributes:
         queue, reader, sender: messages received, who reads them, messages sent.
+        intake: how fragments get into the queue.
         pings: Pings in flight.
         closed: set when all is over: no thread, no file descriptor is left.
         cause: the error that ended the connection, if nobody asked for its end.
         bytes_received, messages_received: counts.
+        events_whole: how events() takes what is received, or None if recv() takes it.
+        auto_pong: whether Pings are answered.
+        on_control: told of every Ping and Pong, or None. Called by whoever reads, without a lock:
+            it must not block. Returns whether that serves all who wait for a message.
     """
 
     def __init__(
@@ -63,15 +70,19 @@ class Engine:
     ) -> None:
         self.protocol = Protocol(role, options.max_size, options.max_fragments, deflate)
         self.queue = RecvQueue(options.max_queue, options.max_queue_bytes)
+        self.intake = Intake(self.queue)
         self.pings = Pings()
         self.closed = Latch()
         self.cause: BaseException | None = None
         self.bytes_received = self.messages_received = 0
-        self._reads = 0
+        self.auto_pong = True
+        self.events_whole: bool | None = None
+        self.on_control: Callable[[Ping | Pong], bool] | None = None
+        self._reads = self._uncounted = 0  # reads; bytes of the last one without a message yet
         self._options = options
         self._logger = logger
         # Asked once: a log call for each frame would cost, also where nothing is written.
-        self._debug = logger.isEnabledFor(logging.DEBUG)
+        self._frame_log = FrameLog(logger, self) if logger.isEnabledFor(logging.DEBUG) else None
         self._transport = transport
         self._writer = make_writer(transport)
         self.reader = Reader(
@@ -97,7 +108,7 @@ class Engine:
             self._check_open,
             self._write_failed,
             self._give_up_message,
-            self._log_sent if self._debug else None,
+            self._frame_log.sent if self._frame_log else None,
         )
 
     def start(self, trailing: bytes) -> None:
@@ -121,17 +132,19 @@ class Engine:
         """Send a Ping without waiting; see Connection.ping_nowait."""
         waiter = self.pings.add(payload)
         try:
-            self._post(Opcode.PING, payload)
+            self.post(Opcode.PING, payload)
         except BaseException:
             self.pings.discard(payload)
             raise
         return waiter
 
-    def pong(self, payload: bytes) -> None:
-        """Send a Pong without waiting; see Connection.pong."""
-        self._post(Opcode.PONG, payload)
+    def post(self, opcode: Opcode, payload: bytes) -> None:
+        """
+        Send a Ping or Pong, and expect no answer.
 
-    def _post(self, opcode: Opcode, payload: bytes) -> None:
+        Raises:
+            TimeoutError, WebSocketException, ValueError: as Connection.pong.
+        """
         frame = self.protocol.control_frame(opcode, payload, mask_key())
         if self._writer.stuffed:
             raise TimeoutError("the peer does not read: too many Pings and Pongs wait to be sent")
@@ -152,7 +165,7 @@ class Engine:
         self.reader.read_until(self.closed.is_set, deadline)
         if not wait(self.closed, deadline):
             self._close_timed_out(limit)
-            wait(self.closed, Deadline(None))
+            wait(self.closed, Deadline(LEAVING))  # at once, unless a loop reads and stands still
 
     def begin_close(self, close: Close) -> None:
         """Send a Close without waiting; ``close_timeout`` later TCP is cut."""
@@ -174,10 +187,11 @@ class Engine:
     def _write_failed(self, exc: OSError) -> WebSocketException:
         """The network is gone. The reader meets the same end behind what is still unread."""
         with self._state_lock:
-            # Behind a Close, or cut by ourselves, it is no news.
-            if self.cause is None and self.protocol.rcvd is None and not self._over:
-                self.cause = exc
-            self._arm_close_timer(self.abort)
+            if not self._over:
+                # Behind a Close it is no news.
+                if self.cause is None and self.protocol.rcvd is None:
+                    self.cause = exc
+                self._arm_close_timer(self.abort)
         return self.closed_error()
 
     def closed_error(self) -> WebSocketException:
@@ -251,18 +265,18 @@ class Engine:
             self.bytes_received += len(data)
             facts = self.protocol.receive(data)
             self.reader.backlog = self.protocol.backlog
-            if self._debug:
-                self._log_received(facts)
-            served = False
-            size = len(data) + self.protocol.inflated
+            if self._frame_log is not None:
+                self._frame_log.received(facts)
+            served, size = False, self._uncounted + len(data) + self.protocol.inflated
             for fact in facts:
                 if isinstance(fact, list):
                     self.messages_received += len(fact)
                     served = self.queue.put(fact, size)
-                    size = 0  # a batch has one run as a rule, which is all of it but a few bytes
+                    size = 0  # a read has one run as a rule, which is all of it but a few bytes
                 else:
                     served = self._handle(fact) or served
-            return served and not self.queue.waiting
+            self._uncounted = size if self.protocol.backlog else 0
+            return served and not self.queue.wanting
         except Exception as exc:
             self._logger.exception("%s: a bug of syncws; please report it", self)
             self.cause = exc
@@ -277,11 +291,13 @@ class Engine:
         """Deal with anything but messages; return whether all who wait for one are served."""
         if isinstance(fact, Fragment):
             self.messages_received += fact.message_finished
-            return self.queue.put_piece(fact.data, fact.size, fact.message_finished)
-        elif isinstance(fact, Ping):
-            self._answer(fact)
-        elif isinstance(fact, Pong):
-            self.pings.answered(fact.payload)
+            return self.intake.put_fragment(fact)
+        elif isinstance(fact, (Ping, Pong)):
+            if isinstance(fact, Pong):
+                self.pings.answered(fact.payload)
+            elif self.auto_pong:
+                self._answer(fact)
+            return self.on_control is not None and self.on_control(fact)
         elif isinstance(fact, Close):
             self._happened(self.protocol.close_received, fact)
         else:
@@ -313,8 +329,8 @@ class Engine:
         self.queue.close()
         try:
             self.pings.fail(self.closed_error)
-            if self._debug:
-                self._logger.debug("%s = %s", self, self.closed_error())
+            if self._frame_log is not None:
+                self._frame_log.ended(self.closed_error())
         finally:
             self.closed.set()
 
@@ -350,15 +366,6 @@ class Engine:
     def __str__(self) -> str:
         return f"{self.protocol.role.value} {self.protocol.state.value}"
 
-    def _log_sent(self, opcode: int, payload: bytes, compressed: bool) -> None:
-        shown = f"compressed to {len(payload)} bytes" if compressed else _short(payload)
-        self._logger.debug("%s > %s %s", self, Opcode(opcode).name, shown)
-
-    def _log_received(self, facts: list[Fact]) -> None:
-        for fact in facts:
-            for item in fact if isinstance(fact, list) else (fact,):
-                self._logger.debug("%s < %s", self, _short(item))
-
     # After a fork.
 
     def _disown(self, parent: int) -> None:
@@ -377,12 +384,6 @@ class Engine:
         self.closed = Latch()
         self.closed.set()
         self._transport.disown()
-
-
-def _short(value: object) -> str:
-    """Shorten a repr for the log."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:75]}... ({len(text)} characters)"
 
 
 _live: weakref.WeakSet[Engine] = weakref.WeakSet()

@@ -6,6 +6,7 @@ Knows nothing of WebSocket. Its callbacks must not block: they are called one af
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import functools
 import heapq
@@ -19,6 +20,7 @@ from typing import Callable, Optional
 
 from .deadline import FOREVER
 from .forks import on_change
+from .threads import Thread
 
 logger = logging.getLogger("syncws")
 
@@ -62,7 +64,11 @@ class Housekeeper:
     def start_afresh(self) -> None:
         """Forget all; in a forked child the thread is gone and the lock may be held for ever."""
         self._close()
-        self._lock = threading.Lock()
+        # Reentrant, since destructors ask for timers, too, and come anywhere, also while it is
+        # held. Nothing that it guards is ever half done; the heap is the thread's own.
+        self._lock = threading.RLock()
+        self._asked: collections.deque[Timer] = collections.deque()  # timers on their way there
+        self._starting = False
         self._timers: list[tuple[float, int, Timer]] = []
         self._sweep_at = _SWEEP
         # Timers of one moment are called in the order of their making.
@@ -81,15 +87,13 @@ class Housekeeper:
     def call_later(self, seconds: float, callback: Callback) -> Timer:
         """Call back once, ``seconds`` from now."""
         timer = Timer(time.monotonic() + seconds, callback)
+        self._asked.append(timer)
         with self._lock:
-            if len(self._timers) >= self._sweep_at:
-                self._sweep()
-            heapq.heappush(self._timers, (timer.when, next(self._order), timer))
             self._wake(timer.when)
         return timer
 
     def _sweep(self) -> None:
-        """Drop cancelled timers, which may be due in hours only. Needs the lock."""
+        """Drop cancelled timers, which may be due in hours only. For the thread."""
         self._timers = [entry for entry in self._timers if entry[2].pending]
         heapq.heapify(self._timers)
         self._sweep_at = max(_SWEEP, 2 * len(self._timers))
@@ -121,20 +125,23 @@ class Housekeeper:
     def _wake(self, when: float) -> None:
         """See to it that the thread is awake by then. Needs the lock."""
         if self._thread is None:
-            self._start_thread()
+            if not self._starting:
+                self._starting = True
+                try:
+                    self._start_thread()
+                finally:
+                    self._starting = False
         elif when < self._sleeping_until:
             assert self._waker is not None
-            self._sleeping_until = 0.0  # one byte is enough
             with contextlib.suppress(BlockingIOError):
                 self._waker.send(b"\0")
+            self._sleeping_until = 0.0  # one byte is enough; not earlier: Ctrl-C may come before it
 
     def _start_thread(self) -> None:
         sleeper, waker = socket.socketpair()
         sleeper.setblocking(False)
         waker.setblocking(False)
-        thread = threading.Thread(
-            target=self._run, args=(sleeper,), name="syncws-housekeeper", daemon=True
-        )
+        thread = Thread(self._run, "syncws-housekeeper", (sleeper,))
         try:
             thread.start()
         except RuntimeError as exc:
@@ -172,10 +179,11 @@ class Housekeeper:
     def _keep_house(self, sleeper: socket.socket) -> None:
         """Call back what is due, or wait for it."""
         with self._lock:
+            self._take_asked()
             due, timeout = self._due_timers()
             if self._changed:
                 self._changed = False
-                self._wait = _waiting_for(sleeper, self._watched)
+                self._wait = _waiting_for(sleeper, self._watched.copy())
             self._sleeping_until = 0.0 if due else _forever(timeout)
         for callback in due:
             _call(callback)
@@ -189,6 +197,14 @@ class Housekeeper:
             watcher = self._unwatch(sock)
             if watcher is not None:
                 _call(watcher)
+
+    def _take_asked(self) -> None:
+        """Sort in the timers that were asked for. For the thread."""
+        while self._asked:
+            timer = self._asked.popleft()
+            if len(self._timers) >= self._sweep_at:
+                self._sweep()
+            heapq.heappush(self._timers, (timer.when, next(self._order), timer))
 
     def _due_timers(self) -> tuple[list[Callback], float | None]:
         """Take out the timers that are due; tell the seconds to the next. Needs the lock."""

@@ -6,17 +6,19 @@ A Condition costs more than a kilobyte. Knows nothing of WebSocket.
 
 from __future__ import annotations
 
+import contextlib
 import threading
+from typing import Callable
 
 
 class Latch:
     """An event that happens once, for ever. Thread-safe."""
 
-    __slots__ = ("_happened", "_waiters")
+    __slots__ = ("_callbacks", "_happened")
 
     def __init__(self) -> None:
         self._happened = False
-        self._waiters: list[threading.Event] = []
+        self._callbacks: list[Callable[[], object]] = []
 
     def is_set(self) -> bool:
         """Whether it has happened."""
@@ -25,19 +27,32 @@ class Latch:
     def set(self) -> None:
         """Let it happen, and wake everybody."""
         self._happened = True
-        for waiter in tuple(self._waiters):
-            waiter.set()
+        callbacks, self._callbacks = self._callbacks, []  # what they hold may hold this
+        for callback in tuple(callbacks):
+            callback()
+
+    def call(self, callback: Callable[[], object]) -> None:
+        """Call back when it happens, in whichever thread that is, or now; perhaps twice."""
+        if not self._happened:
+            self._callbacks.append(callback)  # either set() finds it, or it is found set below
+        if self._happened:
+            callback()
+
+    def forget(self, callback: Callable[[], object]) -> None:
+        """Do not call back any more; it may be called just now."""
+        with contextlib.suppress(ValueError):  # it has been called
+            self._callbacks.remove(callback)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it has happened; return False on a timeout."""
         if self._happened:
             return True
         waiter = threading.Event()
-        self._waiters.append(waiter)  # first: either set() finds it, or it is found set below
+        self.call(waiter.set)
         try:
-            return self._happened or waiter.wait(timeout)
+            return waiter.wait(timeout)
         finally:
-            self._waiters.remove(waiter)
+            self.forget(waiter.set)
 
 
 class Condition:

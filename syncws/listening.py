@@ -12,6 +12,8 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
+from .addresses import look_up
+
 _AddressInfo = tuple[Any, ...]  # as getaddrinfo() returns it
 
 _BACKLOG = 1024
@@ -28,7 +30,7 @@ def listen(host: str | None, port: int, reuse_port: bool = False) -> list[socket
     Raises:
         OSError: the name is unknown, or an address cannot be listened on.
     """
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    found = look_up(host or None, port, socket.AI_PASSIVE)
     tries = 1 if port else _TRIES
     while True:
         tries -= 1

@@ -12,75 +12,20 @@ pieces as they come.
 from __future__ import annotations
 
 import collections
-import io
 import threading
 from collections.abc import Sequence
-from typing import Union
+from typing import Callable
 
+from .arriving import MANY, SHORT, Arriving, Message
 from .deadline import Deadline, wait
 from .lazy import Condition
 
-Message = Union[str, bytes]
-# Where so many pieces or batches wait, short ones are joined: 100,000 of a byte each would cost
-# megabytes.
-_MANY = 64
-_SHORT = 4096  # bytes
 # Seconds. A destructor may call drain() in the feeder's own thread, between its look and its wait.
 _LOOK_AGAIN = 0.5
 
 
 class QueueClosed(Exception):
     """Nothing is left in the queue, and nothing will come any more."""
-
-
-class Arriving:
-    """A message that comes in pieces. Guarded by the lock of its queue."""
-
-    __slots__ = ("_buffer", "dropped", "finished", "pieces", "size", "streamed", "text", "wanted")
-
-    def __init__(self, text: bool) -> None:
-        self.text = text
-        self.size = 0  # bytes held here
-        self.finished = False
-        self.streamed = False  # taken in pieces
-        self.wanted = False  # someone asked for it whole
-        self.dropped = False  # nobody wants the rest
-        self.pieces: collections.deque[tuple[Message, int]] = collections.deque()
-        # Grows in place, so that a long message costs its size once, not twice.
-        self._buffer: io.StringIO | io.BytesIO = io.StringIO() if text else io.BytesIO()
-
-    def add(self, data: Message, size: int) -> None:
-        """Take in the next piece."""
-        if self.dropped:
-            return
-        self.size += size
-        if not self.streamed:
-            self._buffer.write(data)  # type: ignore[arg-type]
-            return
-        if len(self.pieces) >= _MANY and self.pieces[-1][1] < _SHORT:
-            last, last_size = self.pieces.pop()
-            data = last + data  # type: ignore[operator]
-            size += last_size
-        self.pieces.append((data, size))
-
-    def joined(self) -> Message:
-        """Return all that is here in one piece."""
-        return self._buffer.getvalue()
-
-    def stream(self) -> None:
-        """Turn to being taken in pieces."""
-        self.streamed = True
-        self.wanted = False
-        if self.size:
-            self.pieces.append((self.joined(), self.size))
-        self._buffer = io.BytesIO()
-
-    def unstream(self) -> None:
-        """Turn back to being taken whole."""
-        self.streamed = False
-        self._buffer = io.StringIO() if self.text else io.BytesIO()
-        while self.pieces:
-            self._buffer.write(self.pieces.popleft()[0])  # type: ignore[arg-type]
 
 
 class RecvQueue:
@@ -92,6 +37,7 @@ class RecvQueue:
             call ``taken`` if ``parked`` is set then.
         parked: whether the feeder waits for room.
         waiting: how many takers found nothing and wait.
+        in_vain: called by a taker who was woken, found nothing and will wait again.
     """
 
     def __init__(self, max_messages: int | None, max_bytes: int | None) -> None:
@@ -109,6 +55,11 @@ class RecvQueue:
         self.waiting = 0  # takers that found nothing
         self._waiting_whole = 0  # those of them who do not take it piece by piece
         self.parked = False
+        self.in_vain: Callable[[], None] = lambda: None
+        # Of takers and a feeder that must not block: called once, with the lock held.
+        self._whole_listeners: list[Callable[[], None]] = []  # few; a set takes 216 bytes
+        self._piece_listeners: list[Callable[[], None]] = []
+        self._resume: Callable[[], None] | None = None
         self._draining = False
         self._closed = False
         # Takers do not count. The feeder notes each batch as (messages fed up to its end, bytes);
@@ -157,6 +108,7 @@ class RecvQueue:
                         return self._add([arriving.joined()], arriving.size)
             if self.waiting:
                 self._filled.notify_all()
+                self._call(self._piece_listeners)
             return False
 
     def _add(self, messages: Sequence[Message], size: int) -> bool:
@@ -168,13 +120,20 @@ class RecvQueue:
         self.messages.extend(messages)
         self._fed += len(messages)
         self._bytes += size
-        if len(self._batches) >= _MANY and self._batches[-1][1] < _SHORT:
+        if len(self._batches) >= MANY and self._batches[-1][1] < SHORT:
             size += self._batches.pop()[1]
         self._batches.append((self._fed, size))
         if not self.waiting:
             return False
+        served = len(messages) >= self.waiting
         self._filled.notify(len(messages))
-        return len(messages) >= self.waiting
+        self._call_listeners()
+        return served
+
+    @property
+    def wanting(self) -> bool:
+        """Whether somebody waits for what is not there; who was woken just now may still wait."""
+        return self.waiting > len(self.messages)
 
     @property
     def full(self) -> bool:
@@ -201,6 +160,31 @@ class RecvQueue:
             finally:
                 self.parked = False
 
+    def pause(self, resume: Callable[[], None]) -> bool:
+        """
+        Do as ``park`` without blocking: return False if the queue is not full.
+
+        Args:
+            resume: called once it is not, from any thread; it must not block.
+        """
+        with self._lock:
+            # First: a destructor may call drain() right behind the look, and takers, who need no
+            # lock to take a message, look only then whether somebody is parked.
+            self._resume = resume
+            self.parked = True
+            if self._draining or not self._full():
+                self._resume = None
+                self.parked = False
+            return self.parked
+
+    def _unpark(self) -> None:
+        """Let a feeder that waits look again. Needs the lock."""
+        self._emptied.notify()
+        if self._resume is not None and (self._draining or not self._full()):
+            resume, self._resume = self._resume, None
+            self.parked = False
+            resume()
+
     def _over_limit(self) -> bool:
         """Tell whether the feeder may have to wait, by what it knows without asking the takers."""
         if self._max_messages is not None and len(self.messages) >= self._max_messages:
@@ -218,7 +202,11 @@ class RecvQueue:
             return True
         # Someone waits for a message, so the one that is arriving must be let in to its end; also
         # for those who do not wait but ask again and again.
-        return not (self._waiting_whole or (arriving is not None and arriving.wanted))
+        return not (
+            self._waiting_whole
+            or self._whole_listeners
+            or (arriving is not None and arriving.wanted)
+        )
 
     def _forget_taken(self) -> None:
         """Drop the notes of batches of which nothing is left. Needs the lock."""
@@ -230,14 +218,15 @@ class RecvQueue:
         """From now on the feeder never waits: what finds no room is dropped."""
         with self._lock:
             self._draining = True
-            self._emptied.notify()
+            self._unpark()
 
     def close(self) -> None:
         """Let takers have what is there, then raise QueueClosed."""
         with self._lock:
             self._draining = self._closed = True
-            self._emptied.notify()
+            self._unpark()
             self._filled.notify_all()
+            self._call_listeners()
 
     def disown(self) -> None:
         """Empty and close it: in a forked child, where its locks may be held for ever."""
@@ -259,15 +248,18 @@ class RecvQueue:
             TimeoutError: the deadline lapsed. Nothing is lost: the next call goes on from there.
             QueueClosed: nothing is left and nothing will come.
         """
-        with self._lock:
-            while not self.messages:
-                if self._arriving is not None and not self._arriving.streamed:
-                    self._arriving.wanted = True
-                self._wait(deadline, whole=True)
-            message = self.messages.popleft()
-            if self.parked:
-                self.taken()
-        return message
+        while True:
+            with self._lock:
+                if not self.messages:
+                    if self._arriving is not None and not self._arriving.streamed:
+                        self._arriving.wanted = True
+                    self._wait(deadline, whole=True)
+                if self.messages:
+                    message = self.messages.popleft()
+                    if self.parked:
+                        self.taken()
+                    return message
+            self.in_vain()
 
     def _wait(self, deadline: Deadline, whole: bool = False) -> None:
         """Wait until something may have come. Needs the lock."""
@@ -276,7 +268,7 @@ class RecvQueue:
         self.waiting += 1
         self._waiting_whole += whole
         try:
-            self._emptied.notify()
+            self._unpark()
             if deadline.lapsed or not wait(self._filled, deadline):
                 raise TimeoutError(f"no message in {deadline.seconds} s")
         except BaseException:
@@ -292,7 +284,46 @@ class RecvQueue:
         """Let a feeder that waits go on if there is room now."""
         with self._lock:
             if not self._full():
-                self._emptied.notify()
+                self._unpark()
+
+    # For takers that must not block: they ask with a deadline that has lapsed, and listen before.
+
+    def listen(self, callback: Callable[[], None], whole: bool) -> bool:
+        """
+        Call back once, when a message may have come, or a piece if not ``whole``, or the end.
+
+        The callback must not block; it is called from any thread, with the lock held. Returns False
+        if there is no need to: a message is there for who wants it whole, or the queue is closed.
+        """
+        with self._lock:
+            if self._closed or (whole and self.messages):
+                return False
+            listeners = self._whole_listeners if whole else self._piece_listeners
+            if callback not in listeners:
+                listeners.append(callback)
+                self.waiting += 1
+            if whole and self._arriving is not None and not self._arriving.streamed:
+                self._arriving.wanted = True
+            self._unpark()
+            return True
+
+    def unlisten(self, callback: Callable[[], None]) -> None:
+        """Do not call back."""
+        with self._lock:
+            for listeners in (self._whole_listeners, self._piece_listeners):
+                if callback in listeners:
+                    listeners.remove(callback)
+                    self.waiting -= 1
+
+    def _call_listeners(self) -> None:
+        """Needs the lock."""
+        self._call(self._whole_listeners)
+        self._call(self._piece_listeners)
+
+    def _call(self, listeners: list[Callable[[], None]]) -> None:
+        while listeners:
+            self.waiting -= 1
+            listeners.pop()()
 
     # For takers of pieces.
 
@@ -310,7 +341,7 @@ class RecvQueue:
             while True:
                 if self.messages:
                     message = self.messages.popleft()
-                    self._emptied.notify()
+                    self._unpark()
                     return message
                 if self._arriving is not None and not self._arriving.streamed:
                     self._arriving.stream()
@@ -335,7 +366,7 @@ class RecvQueue:
             data, size = arriving.pieces.popleft()
             arriving.size -= size
             self._pieces_bytes -= size
-            self._emptied.notify()
+            self._unpark()
             return data
 
     def give_back(self, arriving: Arriving) -> None:
@@ -350,6 +381,7 @@ class RecvQueue:
                 self._bytes += arriving.size
                 self.messages.appendleft(arriving.joined())
             self._filled.notify_all()
+            self._call_listeners()
 
     def drop(self, arriving: Arriving) -> None:
         """Stop streaming; nobody wants the rest of the message."""
@@ -358,4 +390,4 @@ class RecvQueue:
             arriving.pieces.clear()
             self._pieces_bytes -= arriving.size
             arriving.size = 0
-            self._emptied.notify()
+            self._unpark()

@@ -1,5 +1,5 @@
 """
-Messages on their way out: cut into frames, encoded, and kept whole.
+Messages on their way out: kept whole, one after the other.
 
 Several threads may send at once: each message goes out with its frames together and in order.
 """
@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Callable
 
-from .codes import Opcode, Role
-from .deadline import Deadline, acquire
-from .exceptions import ConcurrencyError
-from .masking import mask_key
-from .outgoing import Part, split
+from .backlog import Backlog
+from .deadline import NOW, Deadline, acquire, taking
+from .exceptions import ConcurrencyError, WebSocketException
+from .framing import Framing
+from .outgoing import Encoded, Part, PreparedMessage
 from .sansio import Deflater, Protocol
-from .writer import Block, Writer
+from .writer import Block, Done, Writer
 
-_LARGE = 16 * 1024  # bytes of payload that are not worth a copy
+_BATCH = 16 * 1024  # bytes of short messages that go out together, once they had to wait
 
 
-class Sender:
+class Sender(Framing):
     """
     Sends data messages. Thread-safe.
 
@@ -34,6 +34,7 @@ class Sender:
 
     Attributes:
         messages: how many were sent so far.
+        backlog: broadcast messages that have not begun, since the peer is slow or the turn taken.
     """
 
     def __init__(
@@ -47,22 +48,20 @@ class Sender:
         give_up: Callable[[], None],
         log: Callable[[int, bytes, bool], None] | None,
     ) -> None:
-        # Two accounts of each, as they are kept under different locks.
-        self.messages = self._data_frames = self._data_bytes = 0
-        self._control_frames = self._control_bytes = 0
-        self._protocol = protocol
+        super().__init__(protocol, fragment_size, deflater, log)
         self._writer = writer
-        self._fragment_size = fragment_size
-        self._deflater = deflater
         self._admit = admit
         self._failed = failed
         self._give_up = give_up
-        self._log = log
         # Keeps the frames of one message together, also while its next fragment is being made.
         self._lock = threading.Lock()
-        self._masks = protocol.role is Role.CLIENT  # RFC 6455 section 5.1: servers mask nothing
+        self._takes = taking(self._lock)
         self._holder: int | None = None  # the thread that has it
-        self._unfinished = False  # the peer has the beginning of a message and not its end
+        self._waiting: dict[object, Deadline] = {}  # of the threads that wait for it
+        self.backlog = Backlog()
+        # What waits there, looked at for each message: as long as nothing ever did, no object of
+        # this connection's own, which would have to come from far memory.
+        self._left: Sequence[object] = ()
 
     def send(
         self, opcode: int, payload: bytes, deadline: Deadline, compress: bool | None = None
@@ -81,32 +80,30 @@ class Sender:
                 done = self._write(self._frames(parts), deadline)
                 self._sent(1)
         else:  # the common case, without detours
-            if not self._lock.acquire(False):
-                self._wait_turn(deadline)
+            me, mine = threading.get_ident(), False
             try:
-                self._holder = threading.get_ident()
+                for mine in self._takes:
+                    if not mine:
+                        mine = self._wait_turn(deadline)
+                    break
+                self._holder = me
+                if self._left:
+                    self._catch_up(deadline)
                 frame = self._encode((opcode, payload, True, False))
                 done = self._write((frame,), deadline)
                 self.messages += 1
             finally:
-                self._holder = None
-                self._lock.release()
+                if mine:
+                    self._holder = None
+                    self._lock.release()
+                    if self._left:
+                        self._resume()
         if not done:
             raise _late(deadline)
 
-    @property
-    def frames_sent(self) -> int:
-        """How many frames were sent, control frames included."""
-        return self._data_frames + self._control_frames
-
-    @property
-    def bytes_sent(self) -> int:
-        """How many bytes they had."""
-        return self._data_bytes + self._control_bytes
-
     def send_many(
         self,
-        contents: Iterable[tuple[int, bytes]],
+        contents: Sequence[tuple[int, bytes]],
         deadline: Deadline,
         compress: bool | None = None,
     ) -> None:
@@ -117,15 +114,9 @@ class Sender:
             TimeoutError: as Connection.send_many.
         """
         with self._turn(deadline):
-            frames: list[bytes] = []
-            count = 0
-            for opcode, payload in contents:
-                parts = self._parts(opcode, payload, self._deflater_for(payload, compress))
-                for frame in map(self._encode, parts):
-                    frames += (frame,) if isinstance(frame, bytes) else frame
-                count += 1
-            done = not frames or self._write([b"".join(frames)], deadline)
-            self._sent(count)
+            block = self.joined(contents, compress)
+            done = not block or self._write([block], deadline)
+            self._sent(len(contents))
         if not done:
             raise _late(deadline)
 
@@ -138,48 +129,210 @@ class Sender:
         Raises:
             TimeoutError: in the middle of the message; the rest of it is given up.
         """
+        with self.message(deadline) as send:
+            for part in self._perhaps_compressed(parts, compress):
+                send(part, deadline)
+
+    def send_prepared(self, message: PreparedMessage, deadline: Deadline) -> None:
+        """
+        Send a message that was prepared.
+
+        Raises:
+            TimeoutError: as Connection.send.
+        """
         with self._turn(deadline):
-            begun = False
-            if self._deflater is not None and compress:
-                parts = _compressed_parts(parts, self._deflater)
-            for part in parts:
-                if not self._write(self._frames([part]), deadline):
-                    raise _late(deadline)
-                begun = True
-            self._sent(begun)
+            done = self._write(self.prepared(message), deadline)
+            self._sent(1)
+        if not done:
+            raise _late(deadline)
+
+    # For those who may not wait: begin(), then submit() and its end once or more often, then end().
+
+    def begin(self, deadline: Deadline = NOW) -> bool:
+        """Take the turn; return False if other messages are on their way, or to go first."""
+        if deadline is NOW:
+            if self._left or not self._lock.acquire(False):
+                return False
+            self._begin()
+            return True
+        if not self._acquire(deadline):
+            return False
+        self._begin()
+        if self._left:
+            with contextlib.suppress(WebSocketException, TimeoutError):  # ours will meet the same
+                self._catch_up(deadline)
+        return True
+
+    def send_nowait(self, opcode: int, payload: bytes) -> bool:
+        """
+        Send a short message as it is; return False if it goes out later. Needs the turn.
+
+        Raises:
+            ConnectionClosed: the connection is closing or closed.
+        """
+        try:
+            return self._writer.write_nowait(
+                self._encode((opcode, payload, True, False)), self._admit
+            )
+        except OSError as exc:
+            error = self._failed(exc)
+            raise error from error.__cause__
+
+    def submit(self, frames: Iterator[Block], done: Done) -> None:
+        """Write frames; ``done`` is told of the end, or of what to raise. Needs the turn."""
+
+        def written(error: Exception | None) -> None:
+            if isinstance(error, OSError):
+                self._unfinished = False
+                error = self._failed(error)
+            done(error)
+
+        self._writer.submit(frames, self._admit, written)
+
+    def end(self, count: int) -> None:
+        """Give the turn back, after so many messages that went out."""
+        if self._unfinished:
+            self._give_up()
+        elif count:
+            self._sent(count)
+        self._give_turn()
+
+    # For broadcasts: they never wait. What does not go out at once waits in the backlog, and the
+    # turn is kept until that is empty, or a thread waits for the turn, which then writes it first.
+    # Whoever gives the turn back, or waits in vain, looks into the backlog after that.
+
+    def offer(
+        self,
+        message: PreparedMessage,
+        limit: int,
+        oldest: bool = False,
+        when_room: Callable[[], None] | None = None,
+    ) -> bool:
+        """
+        Send a message, or let it wait in the backlog; see ``Backlog.add``. Does not block.
+
+        Raises:
+            ConnectionClosed: the connection is closing or closed.
+        """
+        encoded = self._encoded(message)
+        if self._masks:
+            encoded = encoded._replace(data=self._in_one_piece(encoded.parts))
+        me, mine, taken = threading.get_ident(), False, True
+        try:
+            for mine in (False,) if self._left else self._takes:
+                if not mine:
+                    self._admit()
+                    self._left = self.backlog.items
+                    added = self.backlog.add(encoded, len(encoded.data), limit, oldest, when_room)
+                    self._resume()
+                    return added
+                break
+            self._holder = me
+            if encoded.compressed:
+                self._begin_context()
+            taken = self._writer.write_nowait(encoded.data, self._check)
+            self._account(encoded)
+        except OSError as exc:
+            error = self._failed(exc)
+            raise error from error.__cause__
+        finally:
+            if not taken:
+                self._drain()  # keeps the turn as long as that takes
+            elif mine:
+                self._holder = None
+                self._lock.release()
+                if self._left:
+                    self._resume()
+        return True
+
+    def _check(self) -> None:
+        """Do as ``admit``, and most often in fewer steps."""
+        if not self._protocol.is_open:
+            self._admit()
+
+    def _drain(self) -> None:
+        """Write what waits, as the socket takes it. Needs the turn, and gives it back."""
+        self._holder = None
+        self.submit(self._leftover(lambda: not self._waiting), self._drained)
+
+    def _drained(self, error: Exception | None) -> None:
+        if error is not None:
+            self.backlog.clear()
+        self._give_turn()
+
+    def _resume(self) -> None:
+        """Write what waits, unless somebody has the turn or waits for it, who will do so."""
+        if not self._waiting and self._lock.acquire(False):
+            self._drain()
+
+    def _catch_up(self, deadline: Deadline) -> None:
+        """Write what was broadcast before. Needs the turn."""
+        backlog = self.backlog
+        added = backlog.added
+        left = self._leftover(lambda: backlog.gone < added and not deadline.lapsed)
+        self._write(left, deadline)  # what is begun makes the next one wait, too
+        if backlog.gone < added:
+            raise TimeoutError(
+                f"not sent: the peer did not take earlier messages in {deadline.seconds} s"
+            )
+
+    def _leftover(self, may_go_on: Callable[[], bool]) -> Iterator[Block]:
+        """Yield what waits in the backlog. Needs the turn."""
+        while self._left and may_go_on():
+            batch = self.backlog.take(_BATCH)
+            for encoded in batch:
+                if encoded.compressed:
+                    self._begin_context()
+                self._account(encoded)
+            yield batch[0].data if len(batch) == 1 else b"".join(each.data for each in batch)
+
+    def _account(self, encoded: Encoded) -> None:
+        """Count and log a broadcast message that goes out. Needs the turn."""
+        self.messages += 1
+        self._data_frames += len(encoded.parts)
+        self._data_bytes += len(encoded.data)
+        if self._log is not None:
+            for opcode, payload, _, rsv1 in encoded.parts:
+                self._log(opcode, bytes(payload), rsv1)
+
+    # The turn.
 
     @contextlib.contextmanager
     def _turn(self, deadline: Deadline) -> Iterator[None]:
         """Wait for the messages of other threads."""
-        if not self._lock.acquire(False):
-            self._wait_turn(deadline)
+        me, mine = threading.get_ident(), False
         try:
-            self._holder = threading.get_ident()
-            self._unfinished = False
-            if self._deflater is not None:
-                self._deflater.begin()
+            for mine in self._takes:
+                if not mine:
+                    mine = self._wait_turn(deadline)
+                break
+            self._holder = me
+            self._begin()
+            if self._left:
+                self._catch_up(deadline)
             yield
         except BaseException:
             # The peer would take what it has for the whole message.
-            if self._unfinished:
+            if mine and self._unfinished:
                 self._give_up()
             raise
-        finally:
-            self._holder = None
-            self._lock.release()
+        finally:  # without a call that Ctrl-C could hit before the turn is given back
+            if mine:
+                self._holder = None
+                self._lock.release()
+                if self._left:
+                    self._resume()
 
-    def _deflater_for(self, payload: bytes, compress: bool | None) -> Deflater | None:
-        """Return what compresses this message, or None if it goes as it is."""
-        deflater = self._deflater
-        wanted = deflater is not None and deflater.wanted(len(payload), compress)
-        return deflater if wanted else None
+    def _give_turn(self) -> None:
+        self._holder = None
+        self._lock.release()
+        if self._left:
+            self._resume()
 
-    def _parts(self, opcode: int, payload: bytes, deflater: Deflater | None) -> Iterator[Part]:
-        """Cut a message into frames; with a deflater compress it, if that makes it smaller."""
-        compressed = None if deflater is None else deflater.message(payload)
-        if compressed is None:
-            return split(opcode, payload, self._fragment_size)
-        return split(opcode, compressed, self._fragment_size, rsv1=True)
+    def _begin(self) -> None:
+        self._unfinished = False
+        if self._deflater is not None:
+            self._deflater.begin()
 
     def _sent(self, count: int) -> None:
         """Note that so many messages went out."""
@@ -187,14 +340,28 @@ class Sender:
         if self._deflater is not None:
             self._deflater.commit()
 
-    def _wait_turn(self, deadline: Deadline) -> None:
+    def _wait_turn(self, deadline: Deadline) -> bool:
         if self._holder == threading.get_ident():
             raise ConcurrencyError(
                 "send() inside the iterable that send() is sending, or in a signal handler "
                 "that interrupted a send()"
             )
-        if not acquire(self._lock, deadline):
-            raise TimeoutError(f"not sent: another send() took over {deadline.seconds} s")
+        if not self._acquire(deadline):
+            raise TimeoutError(f"not sent: other messages took over {deadline.seconds} s")
+        return True
+
+    def _acquire(self, deadline: Deadline) -> bool:
+        """Wait for the turn; whoever gets it sees to the backlog first."""
+        acquired = False
+        entry = object()
+        self._waiting[entry] = deadline  # unlike append() and remove() nothing that Ctrl-C follows
+        try:
+            acquired = acquire(self._lock, deadline)
+        finally:
+            del self._waiting[entry]
+            if not acquired and self._left:
+                self._resume()
+        return acquired
 
     def _write(self, frames: Iterable[Block], deadline: Deadline) -> bool:
         """Write frames; return whether all went out in time. Raises TimeoutError if none did."""
@@ -207,43 +374,25 @@ class Sender:
             error = self._failed(exc)
             raise error from error.__cause__
 
-    def _frames(self, parts: Iterable[Part]) -> Iterator[Block]:
-        """Encode frames one by one, as the writer asks for them."""
-        for part in parts:
-            frame = self._encode(part)
-            self._unfinished = not part[2]
-            yield frame
+    @contextlib.contextmanager
+    def message(self, deadline: Deadline) -> Iterator[Callable[[Part, Deadline], None]]:
+        """
+        Yield what sends the parts of one message; the messages of others wait until the block ends.
 
-    def _encode(self, part: Part) -> Block:
-        opcode, payload, fin, rsv1 = part
-        size = len(payload)
-        frame: Block
-        if size >= _LARGE and not self._masks:
-            header = self._protocol.header(opcode, size, fin, rsv1)
-            frame = header, payload  # type: ignore[assignment]
-            size += len(header)
-        else:
-            key = mask_key() if self._masks else b""
-            frame = self._protocol.encode(opcode, payload, key, fin, rsv1)
-            size = len(frame)
-        self._data_frames += 1
-        self._data_bytes += size
-        if self._log is not None:
-            self._log(opcode, bytes(payload), rsv1)
-        return frame
+        Raises:
+            TimeoutError: the messages of others took too long.
+        """
+        with self._turn(deadline):
+            begun = False
 
-    def note(self, opcode: int, payload: bytes, frame: bytes) -> None:
-        """Count and log a control frame. One caller at a time."""
-        self._control_frames += 1
-        self._control_bytes += len(frame)
-        if self._log is not None:
-            self._log(opcode, payload, False)
+            def send(part: Part, deadline: Deadline) -> None:
+                nonlocal begun
+                if not self._write(self._frames([part]), deadline):
+                    raise _late(deadline)
+                begun = True
 
-
-def _compressed_parts(parts: Iterable[Part], deflater: Deflater) -> Iterator[Part]:
-    """Compress a message whose parts are made as we go."""
-    for opcode, payload, fin, _ in parts:
-        yield opcode, deflater.part(bytes(payload), fin), fin, opcode != Opcode.CONT
+            yield send
+            self._sent(begun)
 
 
 def _late(deadline: Deadline) -> TimeoutError:

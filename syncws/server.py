@@ -22,7 +22,7 @@ from .exceptions import Close
 from .forwarded import Proxies, TrustedProxies
 from .handlers import Handler
 from .listening import listen, listen_unix
-from .options import Options, OptionsDict
+from .options import OptionsDict, options_of
 from .sansio import (
     SAME_ORIGIN,
     Origins,
@@ -32,6 +32,7 @@ from .sansio import (
     validated_close,
 )
 from .session import Policy, ProcessRequest, ProcessResponse, Session
+from .threads import Thread
 from .version import __version__
 from .workers import Workers
 
@@ -117,7 +118,7 @@ class ThreadingServer:
         self.logger = logger or logging.getLogger("syncws.server")
         self._policy = Policy(
             handler,
-            Options(**options),
+            options_of(options),
             self.logger,
             ssl,
             listed_origins(origins),
@@ -185,7 +186,7 @@ class ThreadingServer:
 
     def start(self) -> None:
         """Do ``serve_forever()`` in a background thread, which ends with the program."""
-        thread = threading.Thread(target=self._accept_loop, name="syncws-accept", daemon=True)
+        thread = Thread(self._accept_loop, "syncws-accept")
         self._claim(thread)
         thread.start()
 
@@ -266,14 +267,17 @@ class ThreadingServer:
 
     def _serve(self, session: Session) -> None:
         try:
-            session.run(self._opened)
+            if self._open(session) is not None:
+                session.run_handler()
         finally:
             self._end_session(session)
 
-    def _opened(self, connection: Connection) -> None:
-        """A handshake may have ended just behind the round of ``shutdown``."""
-        if self._goodbye is not None:
+    def _open(self, session: Session) -> Connection | None:
+        connection = session.open()
+        if connection is not None and self._goodbye is not None:
+            # Its handshake ended just behind the round of shutdown().
             connection._engine.begin_close(self._goodbye)
+        return connection
 
     def _end_session(self, session: Session) -> None:
         with self._lock:
@@ -312,8 +316,12 @@ class ThreadingServer:
         if not self._wait_idle(deadline):
             for session in list(self._sessions):
                 session.abort()
-            if not self._wait_idle(Deadline(_ABORT_WAIT)):
+            if not (self._wait_idle(Deadline(_ABORT_WAIT)) or self._interrupt_handlers()):
                 self.logger.warning("handlers are still running after %s s", limit)
+
+    def _interrupt_handlers(self) -> bool:
+        """Do what can be done about handlers that do not end; return whether that ended them."""
+        return False
 
     def _wait_idle(self, deadline: Deadline) -> bool:
         """Wait for the accept loop and for every handler but the caller's own."""

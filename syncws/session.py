@@ -34,7 +34,8 @@ from .sansio import (
     redacted,
     refusal,
 )
-from .transport import TLSTransport, Transport
+from .tls import TLSTransport, check_context
+from .transport import Transport
 from .webapp import serve_app
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class Policy:
             raise TypeError(f"wsgi_app is called with each request; got {self.wsgi_app!r}")
         if self.server_header is not None:
             Headers([("Server", self.server_header)])
+        check_context("ssl", self.ssl)
         if self.ssl is not None:
             check_server_context(self.ssl)
 
@@ -96,22 +98,23 @@ class Session:
         self.connection: Connection | None = None
         self.asked = False
 
-    def run(self, opened: Callable[[Connection], None]) -> None:
-        """Serve the client. ``opened`` is told of the connection. Never raises an Exception."""
+    def open(self) -> Connection | None:
+        """Do the opening handshake, or answer otherwise and return None. Raises no Exception."""
         try:
-            connection = self._open()
+            return self._open()
         except (OSError, InvalidHandshake) as exc:
             self._log.info("opening handshake failed: %s", exc or type(exc).__name__)
-            connection = None
         except Exception:
             self._log.exception("opening handshake failed")
-            connection = None
         finally:
             if self.connection is None:
                 self._transport.close()
-        if connection is not None:
-            opened(connection)
-            run_handler(self._policy.handler, connection)
+        return None
+
+    def run_handler(self) -> None:
+        """Let the handler do its work, then close the connection. Raises no Exception."""
+        assert self.connection is not None
+        run_handler(self._policy.handler, self.connection)
 
     def begin_close(self, close: Close) -> None:
         """Begin the closing handshake without waiting; whoever has not asked yet is cut off."""

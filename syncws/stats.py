@@ -9,7 +9,8 @@ class Stats(NamedTuple):
     """
     What went through a connection so far. Bytes are those of frames, headers included.
 
-    ``queued`` is the number of messages that wait to be received now.
+    ``queued`` is the number of messages that wait to be received now, ``backlog`` of those that
+    were broadcast and wait for the peer to read. ``dropped`` counts those that found no room.
     """
 
     messages_sent: int
@@ -19,3 +20,5 @@ class Stats(NamedTuple):
     bytes_sent: int
     bytes_received: int
     queued: int
+    backlog: int
+    dropped: int

@@ -1,10 +1,9 @@
 """
-An ordered byte stream over a connected socket, plain or TLS, for one reader and one writer.
+An ordered byte stream over a connected socket, for one reader and one writer.
 
-Knows nothing of WebSocket. Reading and writing are independent and may happen at the same time,
-also over TLS: OpenSSL forbids two threads in one connection, so TLS runs in memory under a short
-lock and the socket carries ready-made bytes outside it. What the socket does not take at once
-stays here and goes out first next time: nothing that interrupts a write can tear the stream.
+Knows nothing of WebSocket. Reading and writing are independent and may happen at the same time.
+What the socket does not take at once stays here and goes out first next time: nothing that
+interrupts a write can tear the stream.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import ssl
 import struct
 import sys
 import threading
+import types
 from typing import Any
 
 from . import sockets
-from .deadline import ENDLESS, Deadline
+from .deadline import ENDLESS, NOW, Deadline
 from .forks import greenlets, watch_forks
 
 READ_SIZE = 64 * 1024
@@ -100,18 +99,26 @@ class Transport:
             # All of it in C: nothing can come between the end of recv() and the note of its result.
             if deadline is ENDLESS and sockets.DONTWAIT:
                 received.extend(map(self._sock.recv, self._read_size))
-            elif not sockets.wait_for(self._sock, "read", deadline.remaining()):
+            elif deadline is not NOW and not sockets.wait_for(
+                self._sock, "read", deadline.remaining()
+            ):
                 return False
             else:
                 try:
                     received.extend(map(self._sock.recv, self._read_size, sockets.NOT_WAITING))
                 except _BUSY:
-                    pass
+                    if deadline is NOW:
+                        return False
                 except KeyboardInterrupt:
                     if greenlets() and not received:  # as in flush_nowait: what came may be lost
                         self.abort()
                     raise
         return True
+
+    @property
+    def more(self) -> bool:
+        """Whether there is something to take, whatever the socket says."""
+        return bool(self._received)
 
     def take(self) -> bytes | None:
         """Return what came, ``b""`` at the end; None if one can make nothing of it yet."""
@@ -160,8 +167,8 @@ class Transport:
                 self._stuck = True
                 return False
             except KeyboardInterrupt:
-                # Not noted, since send() is not C code, as under gevent, or it was not called.
-                self._torn = len(taken) == calls
+                if not isinstance(self._sock.send, types.BuiltinMethodType):  # as under gevent
+                    self._torn = len(taken) == calls  # else it was not called
                 raise
             sent = taken[-1]
             self._taken += sent
@@ -243,143 +250,3 @@ class Transport:
         self._unsent.clear()
         self.wants_flush = False
         self._sock.close()
-
-
-class TLSTransport(Transport):
-    """
-    A TLS byte stream.
-
-    Call ``handshake`` first.
-    """
-
-    def __init__(
-        self,
-        sock: socket.socket,
-        context: ssl.SSLContext,
-        *,
-        server_side: bool = False,
-        server_hostname: str | None = None,
-    ) -> None:
-        super().__init__(sock)
-        self._half_closed = False
-        self._written: list[int] = []  # for a moment
-        self._more = False  # what was taken in has not all been decrypted
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        # Guards the three TLS objects; held for computing only, never while waiting.
-        self._tls_lock = threading.Lock()
-        self._tls = context.wrap_bio(
-            self._incoming, self._outgoing, server_side=server_side, server_hostname=server_hostname
-        )
-
-    @property
-    def ssl_object(self) -> ssl.SSLObject:
-        """The TLS session, for its certificate and cipher."""
-        return self._tls
-
-    def handshake(self, deadline: Deadline) -> None:
-        """
-        Do the TLS handshake. Blocks.
-
-        Raises:
-            ssl.SSLError: it failed; the peer has been told why.
-            TimeoutError: the deadline lapsed.
-        """
-        while True:
-            try:
-                self._tls.do_handshake()
-            except ssl.SSLWantReadError:
-                self._send_outgoing(deadline)
-                if not super().fill(deadline):
-                    raise TimeoutError(f"no TLS handshake in {deadline.seconds} s") from None
-                data = self._received.pop()
-                if not data:
-                    raise ssl.SSLEOFError(
-                        ssl.SSL_ERROR_EOF, "the peer closed the connection in the TLS handshake"
-                    ) from None
-                self._incoming.write(data)
-            except ssl.SSLError:
-                with contextlib.suppress(OSError):
-                    self._send_outgoing(deadline)
-                raise
-            else:
-                self._send_outgoing(deadline)
-                self._more = True  # the first data may have come along
-                return
-
-    def _send_outgoing(self, deadline: Deadline) -> None:
-        if self._outgoing.pending:
-            self._finish(super().send_nowait(self._outgoing.read()), deadline)
-
-    @property
-    def pending(self) -> bool:
-        return self.wants_flush or super().pending
-
-    def fill(self, deadline: Deadline = ENDLESS) -> bool:
-        return self._more or super().fill(deadline)
-
-    def take(self) -> bytes | None:
-        with self._tls_lock:
-            if self._half_closed:
-                # Behind our close_notify OpenSSL reads no more; nobody wants what still comes.
-                self._more = False
-                return b"" if self._received and not self._received.pop() else None
-            if not self._more:
-                encrypted = super().take()
-                if encrypted:
-                    self._incoming.write(encrypted)
-                else:
-                    self._incoming.write_eof()
-            return self._decrypt()
-
-    def _decrypt(self) -> bytes | None:
-        """Return what can be decrypted, ``b""`` at the end, None to wait. Needs the lock."""
-        parts = []
-        size = 0
-        self._more = True
-        try:
-            while size < READ_SIZE:
-                part = self._tls.read(READ_SIZE)
-                if not part:
-                    break
-                parts.append(part)
-                size += len(part)
-        except ssl.SSLWantReadError:
-            self._more = False
-            if not parts:
-                return None
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            pass  # with or without the peer's close_notify: WebSocket has its own closing handshake
-        except ssl.SSLError:
-            if not parts:
-                raise
-        # An answer to a key update waits for our next write, which must carry it first.
-        self.wants_flush = bool(self._outgoing.pending)
-        return b"".join(parts)
-
-    def send_nowait(self, data: bytes, rest: bytes = b"") -> bool:
-        with self._tls_lock:
-            self.wants_flush = True
-            if rest:  # both in one C call: an interruption comes before or behind
-                self._written.extend(map(self._tls.write, (data, rest)))
-                self._written.clear()
-            else:
-                self._tls.write(data)
-        return self.flush_nowait()
-
-    def flush_nowait(self) -> bool:
-        if self.wants_flush:
-            with self._tls_lock:
-                self._unsent.extend(zip(map(self._outgoing.read, (-1,)), ([],)))
-                self.wants_flush = False
-        return super().flush_nowait()
-
-    def half_close(self) -> None:
-        with self._tls_lock:
-            self._half_closed = True
-            with contextlib.suppress(ssl.SSLError):
-                self._tls.unwrap()
-            goodbye = self._outgoing.read()
-        with contextlib.suppress(OSError):
-            super().send_nowait(goodbye)
-        super().half_close()

@@ -22,7 +22,8 @@ from wsgiref.util import is_hop_by_hop
 
 from .addresses import address
 from .sansio import Exchange, Headers, Request, redacted
-from .transport import TLSTransport, Transport
+from .tls import TLSTransport
+from .transport import Transport
 from .webstreams import Body, Client, Errors, Lost
 
 if TYPE_CHECKING:

@@ -11,6 +11,8 @@ import contextvars
 import threading
 from typing import Callable
 
+from .threads import Thread
+
 Job = Callable[[], object]
 
 _PATIENCE = 1.0  # seconds that a thread waits for its next job
@@ -21,7 +23,7 @@ class Workers:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # destructors may want a worker
         self._spare: list[Worker] = []
         self._closed = False
 
@@ -59,7 +61,7 @@ class Worker:
     """A thread, which starts with its first job."""
 
     def __init__(self, name: str, keep: Callable[[Worker], bool]) -> None:
-        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.thread = Thread(self._run, name)
         self._keep = keep
         self._jobs: list[Job] = []  # one at most; pop() decides who takes it
         self._asleep = threading.Lock()

@@ -11,10 +11,10 @@ from __future__ import annotations
 import collections
 import threading
 import time
-from collections.abc import Iterable
-from typing import Callable, Union
+from collections.abc import Iterable, Iterator
+from typing import Callable, Optional, Union
 
-from .deadline import Deadline, acquire
+from .deadline import Deadline, acquire, taking
 from .forks import greenlets
 from .housekeeper import housekeeper
 from .transport import Transport
@@ -24,9 +24,22 @@ from .transport import Transport
 MAX_REPLIES = 64
 MAX_OUTBOX = 64 * 1024  # bytes of posted frames
 Block = Union[bytes, tuple[bytes, bytes]]  # one frame, in one piece or two
+Done = Callable[[Optional[Exception]], None]
 _LEAVING = 5.0  # seconds for a writer to notice that its transport was shut down
 _LONG = 0.005  # seconds in which greenlets that write need not let others run
 _MOMENT = 1e-9  # seconds; with 0, gevent first calls 50 greenlets before it looks after the sockets
+
+
+class _Submitted:
+    """Frames that somebody wants out who does not wait."""
+
+    __slots__ = ("admit", "done", "frame", "frames")
+
+    def __init__(self, frames: Iterator[Block], admit: Callable[[], None], done: Done) -> None:
+        self.frames = frames
+        self.frame = next(frames, None)  # the next one, None behind the last
+        self.admit = admit
+        self.done = done
 
 
 class Writer:
@@ -43,9 +56,12 @@ class Writer:
         # Held by the one thread that writes; it may block there, so nobody waits for it without a
         # deadline, and the reader never waits.
         self._lock = threading.Lock()
+        self._takes = taking(self._lock)
         self._outbox: list[bytes] = []  # an empty deque takes 600 bytes
         self._replies: collections.deque[bytes] | None = None  # made when first needed
         self._half_close = False
+        self._submitted: _Submitted | None = None
+        self._awaited = False  # whether the housekeeper will come by
         self.busy = False
         self.failure: OSError | None = None
 
@@ -69,31 +85,40 @@ class Writer:
             TimeoutError: the deadline lapsed with nothing written, and nothing will be.
             OSError: the network failed.
         """
-        if not self._lock.acquire(False) and not acquire(self._lock, deadline):
-            raise _not_sent(deadline)
+        mine = done = False
+        try:
+            for mine in self._takes:
+                if not mine:
+                    mine = acquire(self._lock, deadline)
+                break
+            if not mine:
+                raise _not_sent(deadline)
+            done = self._write(frames, deadline, admit)
+        finally:  # there are no loops in "try", as their ends are not part of it: see taking()
+            if mine:
+                if not done:
+                    self.busy = True  # or nothing was begun, as flush_nowait() finds out
+                self._lock.release()
+                if self.busy:
+                    self.flush_nowait()
+        return done
+
+    def _write(
+        self, frames: Iterable[Block], deadline: Deadline, admit: Callable[[], None]
+    ) -> bool:
+        """Do as ``write``. Needs the lock."""
+        if self.busy:
+            self._make_way(deadline)
         transport = self._transport
         done = False
-        try:
-            if self.busy:
-                self._make_way(deadline)
-            for frame in frames:
-                admit()
-                done = False  # also if this is interrupted
-                if isinstance(frame, bytes):
-                    done = transport.send_nowait(frame)
-                else:
-                    done = transport.send_nowait(*frame)
-                while not done and transport.wait_writable(deadline):
-                    done = transport.flush_nowait()
-                if self.busy and done:
-                    self._flush()
-            return done
-        finally:
-            if not done and transport.pending:
-                self.busy = True
-            self._lock.release()
-            if self.busy:
-                self.flush_nowait()
+        for frame in frames:
+            admit()
+            done = self._send(frame)
+            while not done and transport.wait_writable(deadline):
+                done = transport.flush_nowait()
+            if self.busy and done:
+                self._flush()
+        return done
 
     def _make_way(self, deadline: Deadline) -> None:
         """Write what others left, before anything new. Needs the lock."""
@@ -101,7 +126,47 @@ class Writer:
             if not self._transport.wait_writable(deadline):
                 raise _not_sent(deadline)
 
+    def _send(self, frame: Block) -> bool:
+        if isinstance(frame, bytes):
+            return self._transport.send_nowait(frame)
+        return self._transport.send_nowait(*frame)
+
     # For those who may not.
+
+    def submit(self, frames: Iterator[Block], admit: Callable[[], None], done: Done) -> None:
+        """
+        Write frames without blocking; what others posted passes between them.
+
+        One caller at a time: the next one when ``done`` has been called, by nobody else.
+
+        Args:
+            frames: made as they are needed, by whichever thread writes.
+            admit: called right before each frame; it may still refuse by raising.
+            done: told from any thread that the socket has taken all, or why it will not.
+        """
+        self._submitted = _Submitted(frames, admit, done)
+        self.nudge()
+
+    def write_nowait(self, frame: Block, admit: Callable[[], None]) -> bool:
+        """
+        Write a frame without blocking; return False if its rest goes out later, by itself.
+
+        For who has the turn to send messages: then nobody waits with the lock in his hand.
+
+        Raises:
+            OSError: the network failed.
+        """
+        try:
+            with self._lock:
+                admit()
+                send = self._transport.send_nowait
+                taken = send(frame) if isinstance(frame, bytes) else send(*frame)
+                if not taken:
+                    self.busy = True
+        finally:  # also if it was refused: others may have found the lock taken meanwhile
+            if self.busy:
+                self.flush_nowait()
+        return taken
 
     def post(self, data: bytes) -> None:
         """Leave a frame for the next ``flush_nowait``, which the caller sees to."""
@@ -137,31 +202,74 @@ class Writer:
         A thread that finds the lock taken leaves: its holder comes by here after letting go.
         """
         while self.busy:
-            if not self._lock.acquire(False):
-                return
+            mine = later = False
             try:
-                if not self._flush():
-                    housekeeper.call_when_writable(self._transport.sock, self.flush_nowait)
-                    return
-                if self._half_close:
+                for mine in self._takes:
+                    if not mine:
+                        return
+                    break
+                later = not self._flush()
+                if later:  # with the lock, or close() might let the housekeeper forget it before
+                    self._awaited = True
+                    housekeeper.call_when_writable(self._transport.sock, self._writable)
+                elif self._half_close:
                     self._half_close = False
                     self._transport.half_close()
             except OSError as exc:
                 # The reader meets the same end of the network; but the error is told only once.
-                self.failure = exc
                 self._take_posted()
-                self._half_close = self.busy = False
-                return
+                self._half_close = self.busy = False  # first: whoever is told may submit more
+                told = self._finish(exc)
+                self.failure = None if told else exc
             finally:
-                self._lock.release()
+                if mine:
+                    self._lock.release()
+            if later and self._awaited:  # else it came by already, perhaps while the lock was taken
+                return
+
+    def _writable(self) -> None:
+        """The housekeeper has seen the socket take bytes again."""
+        self._awaited = False
+        self.flush_nowait()
 
     def _flush(self) -> bool:
         """Write what waits; return False if the socket does not take all. Needs the lock."""
         self.busy = False  # first: whoever leaves something from now on sets it again
-        done = self._flush_in_order()
+        done = self._flush_in_order() and self._write_submitted()
         if self._half_close or not done:
             self.busy = True
         return done
+
+    def _write_submitted(self) -> bool:
+        """
+        Write one frame of those, so that others get their turn; return False if that was not all.
+
+        Needs the lock.
+        """
+        submitted = self._submitted
+        if submitted is None:
+            return True
+        if submitted.frame is not None:
+            try:
+                submitted.admit()
+                taken = self._send(submitted.frame)
+                submitted.frame = next(submitted.frames, None)
+            except OSError:
+                raise
+            except Exception as exc:
+                self._finish(exc)
+                return not self._transport.pending
+            if not taken or submitted.frame is not None:
+                return False
+        return self._finish(None)
+
+    def _finish(self, error: Exception | None) -> bool:
+        """Tell who submitted frames; return whether there is somebody. Needs the lock."""
+        submitted = self._submitted
+        if submitted is not None:
+            self._submitted = None  # not without need: somebody may submit right now
+            submitted.done(error)
+        return submitted is not None
 
     def _flush_in_order(self) -> bool:
         # What the socket does not take stays where its amount is limited.
@@ -182,12 +290,15 @@ class Writer:
 
     def close(self) -> None:
         """Close the transport, which has been shut down: whoever writes is about to leave."""
-        # Without end only if Ctrl-C hit a writer between taking the lock and noting so.
+        # Without end only before Python 3.11, if Ctrl-C hit a writer right before the release.
         locked = self._lock.acquire(True, _LEAVING)
         housekeeper.forget(self._transport.sock)  # not earlier: a writer may ask for it until then
+        self._finish(ConnectionAbortedError("the connection ended before all was written"))
         self._transport.close()
         if locked:
             self._lock.release()
+        if self._submitted is not None:  # meanwhile; it will be told that nobody writes any more
+            self.flush_nowait()
 
 
 class PoliteWriter(Writer):

@@ -28,7 +28,7 @@ from .deadline import Deadline
 from .exceptions import InvalidHandshake, InvalidMessage
 from .forwarded import Proxies, TrustedProxies
 from .handlers import Handler, run_handler
-from .options import Options, OptionsDict
+from .options import OptionsDict, options_of
 from .sansio import (
     SAME_ORIGIN,
     Origins,
@@ -218,7 +218,7 @@ class _Door:
         self._select_subprotocol = select_subprotocol
         self._trusted_proxies = TrustedProxies(trusted_proxies)
         self._create_connection = create_connection or Connection
-        self._options = Options(**options)
+        self._options = options_of(options)
 
     def accept(self, environ: Environ, handler: Handler | None) -> Connection:
         request = request_of(environ)

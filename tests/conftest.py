@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import signal
 import socket
 
@@ -31,6 +32,13 @@ def pytest_collection_modifyitems(items):
 def _housekeeper_runs():
     """Start what stays for the life of the process, so that it does not count as left behind."""
     housekeeper.call_later(0, lambda: None)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy_of_the_developer(monkeypatch):
+    """Let no test, and none of the programs that it starts, look for a proxy around here."""
+    for name in [name for name in os.environ if name.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(autouse=True)

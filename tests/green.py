@@ -18,9 +18,10 @@ import threading
 import warnings
 
 _VARIABLE = "SYNCWS_TEST_GREENLETS"
-_MOST = "greenlets client server connection transport housekeeper writer reader"
-_REST = "recvqueue sender keepalive pings lazy workers dial listening deadline examples"
-_STORIES = "close process stress"
+_MOST = "greenlets client proxy server connection transport housekeeper writer reader"
+_REST = "recvqueue sender keepalive pings lazy workers dial listening deadline reconnect examples"
+_FACES = "callbacks events app mailbox attempt"
+_STORIES = "close process reconnect stress"
 # It sends and inflates 100,000 messages to have a race of threads.
 _SLOW = "never_write_into_a_stranger"
 
@@ -55,7 +56,7 @@ def _core(name: str) -> list[str]:
     tests = pathlib.Path(__file__).parent
     files = [tests / f"test_{room}.py" for room in _MOST.split()]
     if name == "gevent":
-        files += [tests / f"test_{room}.py" for room in _REST.split()]
+        files += [tests / f"test_{room}.py" for room in f"{_REST} {_FACES}".split()]
         files += [tests / "stories" / f"test_story_{story}.py" for story in _STORIES.split()]
     return ["-k", f"not {_SLOW}", *map(str, files)]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import socket
 import threading
 
 import pytest
@@ -12,8 +12,7 @@ import syncws
 from support.threads import WATCHDOG, eventually
 from syncws import accepted as module
 from syncws.accepted import Accepted
-from syncws.codes import Role
-from syncws.transport import Transport
+from syncws.testing import pair
 
 
 @pytest.fixture
@@ -29,28 +28,14 @@ def registry(monkeypatch):
 @pytest.fixture
 def make():
     """Return a function that makes (server's connection, client's connection)."""
-    made = []
+    with contextlib.ExitStack() as stack:
 
-    def pair():
-        ends = []
-        for role, sock in zip((Role.SERVER, Role.CLIENT), socket.socketpair()):
-            ends.append(
-                syncws.Connection(
-                    Transport(sock),
-                    role,
-                    syncws.Request("/"),
-                    syncws.Response(101),
-                    syncws.Options(close_timeout=WATCHDOG, ping_interval=None),
-                )
-            )
-            ends[-1]._start(b"")
-        made.extend(ends)
-        return ends
+        def connected():
+            ends = pair(close_timeout=WATCHDOG, ping_interval=None)
+            client, server = stack.enter_context(ends)
+            return server, client
 
-    yield pair
-    for connection in made:
-        connection.abort()
-        assert connection.wait_closed(WATCHDOG)
+        yield connected
 
 
 def test_room_is_for_those_who_are_open(registry, make):

@@ -10,7 +10,7 @@ import pytest
 
 from support.threads import Running, blocked_in, eventually
 from syncws import deadline as module
-from syncws.deadline import FOREVER, Deadline, acquire, wait
+from syncws.deadline import FOREVER, Deadline, acquire, taking, wait
 
 
 @pytest.fixture
@@ -160,3 +160,14 @@ def test_acquire_of_a_free_lock_does_not_wait():
 
     assert acquire(lock, Deadline(0))
     assert lock.locked()
+
+
+def test_taking_now_and_again():
+    """It tries each time it is asked, and never waits."""
+    lock = threading.Lock()
+    takes = taking(lock)
+
+    assert next(takes)
+    assert not next(takes)
+    lock.release()
+    assert next(takes)

@@ -8,8 +8,10 @@ import pytest
 
 import syncws
 from support.ends import linked
+from support.peer import Peer
 from support.threads import GREENLETS, WATCHDOG, Running, blocked_in, eventually
 from syncws.housekeeper import housekeeper
+from syncws.threads import Thread
 
 pytestmark = pytest.mark.skipif(not GREENLETS, reason="run by green.py")
 
@@ -76,7 +78,7 @@ def test_an_error_thrown_into_recv_loses_nothing(secure, timeout):
     with linked(secure, ping_interval=None) as (client, server):
         for number in range(3):
             receiving = Running(client.recv, timeout)
-            eventually(lambda it=receiving: blocked_in(it.thread, "fill"), "recv() to wait")
+            eventually(lambda it=receiving: blocked_in(it.thread, "fill", "get"), "recv() to wait")
             throw(receiving, KeyboardInterrupt)
             assert isinstance(receiving.error(), KeyboardInterrupt)
             server.send(str(number))
@@ -94,3 +96,46 @@ def test_an_error_thrown_into_send_does_not_tear_the_stream():
         assert isinstance(sending.error(), KeyboardInterrupt)
 
         assert server.recv(WATCHDOG) == large
+
+
+def test_ctrl_c_that_strikes_a_thread_of_ours_reaches_the_main_one():
+    """It is raised in whichever greenlet runs, and Python's threads swallow it."""
+
+    def struck():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Thread(struck, "struck").start()
+        threading.Event().wait(WATCHDOG)
+
+
+def test_ctrl_c_that_strikes_the_housekeeper_stops_no_timer():
+    def struck():
+        raise KeyboardInterrupt
+
+    housekeeper.call_later(0, struck)
+    with pytest.raises(KeyboardInterrupt):
+        threading.Event().wait(WATCHDOG)
+    lapsed = threading.Event()
+    housekeeper.call_later(0, lapsed.set)
+    assert lapsed.wait(WATCHDOG)
+
+
+def test_ctrl_c_that_strikes_a_handler_does_not_wait_for_its_end(serve):
+    """The peer never answers the Close."""
+    struck = []
+    may_strike = threading.Event()
+
+    def handler(ws):
+        struck.append(ws)
+        may_strike.wait(WATCHDOG)
+        raise KeyboardInterrupt
+
+    server = serve(handler, close_timeout=600)
+    with Peer.connecting(server.server_address):
+        eventually(lambda: struck)
+        may_strike.set()
+        with pytest.raises(KeyboardInterrupt):
+            threading.Event().wait(WATCHDOG)
+        assert struck[0].state is syncws.State.CLOSING
+        struck[0].abort()

@@ -427,9 +427,10 @@ def test_the_interpreter_ends_with_timers_pending():
     )
 
 
+@pytest.mark.native_threads("the main greenlet gets it: see test_greenlets.py")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_an_interruption_is_not_the_end_of_all_timers():
-    """Under gevent Ctrl-C strikes whichever greenlet runs."""
+    """As when a callback raises it."""
     keeper = type(housekeeper)()
 
     def interrupted():

@@ -32,7 +32,18 @@ def test_latch_wakes_everybody():
     latch.set()
 
     assert [waiter.result() for waiter in waiters] == [True] * 5
-    assert latch._waiters == []
+    assert latch._callbacks == []
+
+
+def test_latch_holds_nothing_when_it_has_happened():
+    """A connection may hold the latch that calls it."""
+    latch = Latch()
+    latch.call(lambda: None)
+
+    latch.set()
+    latch.call(lambda: None)
+
+    assert latch._callbacks == []
 
 
 def test_latch_forgets_who_waits_no_more():
@@ -40,7 +51,7 @@ def test_latch_forgets_who_waits_no_more():
 
     assert not latch.wait(0.001)
 
-    assert latch._waiters == []
+    assert latch._callbacks == []
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -92,3 +103,19 @@ def test_condition_wakes_those_who_wait(notify):
         notify(condition)
 
     assert [waiter.result() for waiter in waiters] == [True, True]
+
+
+def test_latch_calls_back():
+    latch = Latch()
+    calls = []
+
+    def forgotten():
+        calls.append("never")
+
+    latch.call(lambda: calls.append("before"))
+    latch.call(forgotten)
+    latch.forget(forgotten)
+    latch.set()
+    latch.call(lambda: calls.append("behind"))
+
+    assert calls == ["before", "behind"]

@@ -6,9 +6,11 @@ import array
 import collections
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from syncws.codes import Opcode
-from syncws.outgoing import as_content, as_fragments, split
+from syncws.outgoing import as_content, as_fragments, as_long_text, split
 
 TEXT, BINARY, CONT = Opcode.TEXT, Opcode.BINARY, Opcode.CONT
 
@@ -217,3 +219,24 @@ def test_split_cuts_a_long_message(payload, size, parts):
     assert list(split(TEXT, payload, size)) == [(*part, False) for part in parts]
     compressed = list(split(TEXT, payload, size, rsv1=True))
     assert compressed == [(*part, part[0] == TEXT) for part in parts]
+
+
+# Long texts.
+
+
+@given(st.text(min_size=1), st.integers(4, 40), st.sampled_from([None, True, False]))
+def test_a_long_text_in_parts_is_the_text(message, size, text):
+    """Each part is short enough, the first says the kind and only the last is the end."""
+    parts = as_long_text(message, text, size)
+
+    assert b"".join(part[1] for part in parts) == message.encode()
+    assert all(0 < len(part[1]) <= size for part in parts)
+    first = BINARY if text is False else TEXT
+    assert [part[0] for part in parts] == [first] + [CONT] * (len(parts) - 1)
+    assert [part[2] for part in parts] == [False] * (len(parts) - 1) + [True]
+
+
+@pytest.mark.parametrize("message", ["abc\ud800", "\udfff" * 9])
+def test_a_long_text_with_surrogates_is_refused(message):
+    with pytest.raises(UnicodeEncodeError):
+        as_long_text(message, None, 4)

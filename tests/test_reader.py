@@ -10,6 +10,7 @@ import pytest
 import syncws
 from support.ends import both_roles, end_and_peer, plain_and_tls
 from support.threads import WATCHDOG, Running, blocked_in, eventually
+from syncws import reader as reader_module
 from syncws import recvqueue, transport
 from syncws.deadline import Deadline
 from syncws.reader import Reader
@@ -27,16 +28,27 @@ class Fixture:
         self.ends: list[BaseException | None] = []
         self.interrupted = False
         self.reader = Reader(self.transport, self.queue, self.received, self.ended, "the-reader")
-        self.reader.start(b"")
+        self.rest: list[bytes] = []  # of what was read, told as the backlog
+        self.watched = self.left = 0
 
     def received(self, data: bytes) -> bool:
         if self.interrupted:
             raise KeyboardInterrupt
-        return self.queue.put([data], len(data))
+        served = self.queue.put([data or self.rest.pop()], 1)
+        self.reader.backlog = bool(self.rest)
+        return served
 
     def ended(self, error: BaseException | None) -> None:
         self.ends.append(error)
         self.queue.close()
+
+    # As the attendant.
+
+    def watch(self) -> None:
+        self.watched += 1
+
+    def leave(self) -> None:
+        self.left += 1
 
     @property
     def thread(self):
@@ -44,18 +56,41 @@ class Fixture:
 
 
 @pytest.fixture
-def fixture():
+def unstarted():
     made = Fixture()
     yield made
     made.queue.drain()
     made.theirs.close()
+    if made.reader.attended:
+        made.reader.give_back(made.watched > 0)
+    made.reader.wake()
     eventually(lambda: made.ends)
     if made.thread is not None:
         made.thread.join(WATCHDOG)
     made.transport.close()
 
 
-def test_a_caller_reads_for_itself(fixture):
+@pytest.fixture
+def fixture(unstarted):
+    unstarted.reader.start(b"")
+    return unstarted
+
+
+@pytest.fixture
+def lookout(monkeypatch):
+    """Return the list of readers that nobody looks after."""
+    watched = []
+
+    class Lookout:
+        @staticmethod
+        def add(reader, turns):
+            watched.append((reader, turns))
+
+    monkeypatch.setattr(reader_module, "_lookout", Lookout)
+    return watched
+
+
+def test_a_caller_reads_for_itself(lookout, fixture):
     """The message is read in the thread that waits for it."""
     getting = Running(fixture.reader.get, Deadline(WATCHDOG))
     eventually(lambda: blocked_in(getting.thread, "fill"))
@@ -93,7 +128,7 @@ def test_many_callers_are_all_served(fixture):
     assert sorted(call.result() for call in calls) == [b"0", b"1", b"2", b"3"]
 
 
-def test_the_end_is_told_once_and_wakes_the_caller(fixture):
+def test_the_end_is_told_once_and_wakes_the_caller(lookout, fixture):
     """A caller that reads meets the end, and so does who comes later."""
     getting = Running(fixture.reader.get, Deadline(WATCHDOG))
     eventually(lambda: blocked_in(getting.thread, "fill"))
@@ -139,6 +174,60 @@ def test_pings_are_answered_while_somebody_receives(role, secure):
         assert peer.recv_until(PONG) == b"?"
         peer.send(TEXT, b"hello")
         assert receiving.result() == "hello"
+
+
+def test_the_thread_gives_the_role_back_when_it_has_served_who_waited(lookout):
+    """From then on callers read for themselves again, without a hop from thread to thread."""
+    with end_and_peer("client", ping_interval=None) as (ws, peer):
+        reader = ws._engine.reader
+        reader.look(reader._turns)
+        eventually(lambda: blocked_in(reader._thread, "fill"))
+        receiving = Running(ws.recv)
+        eventually(lambda: ws._engine.queue.waiting)
+        lookout.clear()
+        peer.send(TEXT, b"first")
+        assert receiving.result() == "first"
+        eventually(lambda: lookout)
+
+        receiving = Running(ws.recv)
+        eventually(lambda: blocked_in(receiving.thread, "fill"))
+        peer.send(TEXT, b"second")
+        assert receiving.result() == "second"
+
+
+@pytest.mark.parametrize("callers", [2, 4])
+def test_who_is_woken_in_vain_waits_for_no_lookout(lookout, callers):
+    """Somebody else may take the message; then somebody has to read on."""
+    with end_and_peer("client", ping_interval=None) as (ws, peer):
+        for _ in range(20):
+            receiving = [Running(ws.recv) for _ in range(callers)]
+            eventually(lambda: ws._engine.queue.waiting >= callers - 1)
+            for number in range(callers):
+                peer.send(TEXT, b"%d" % number)
+                eventually(lambda n=number, all=receiving: sum(not it.alive for it in all) > n)
+            assert sorted(it.result() for it in receiving) == list("0123"[:callers])
+
+
+def test_a_look_finds_the_message_behind_many_pongs(lookout):
+    """All of what was read counts as one try, though it is told bit by bit."""
+    with end_and_peer("client", ping_interval=None) as (ws, peer):
+        data = peer.frame(PONG, b"") * 20_000 + peer.frame(TEXT, b"hello")
+        sending = Running(peer.sock.sendall, data)
+        eventually(lambda: not sending.alive)
+
+        assert ws.recv(timeout=0) == "hello"
+
+
+def test_messages_behind_a_flood_of_pings_count_in_bytes(lookout):
+    """What was read is told bit by bit, and the first bits have no message."""
+    with end_and_peer("client", ping_interval=None, max_queue_bytes=50_000) as (ws, peer):
+        engine = ws._engine
+        engine._received(peer.frame(PONG, b"") * 1000 + peer.frame(BINARY, bytes(60_000)))
+        assert not engine.queue.full
+        while engine.reader.backlog:
+            engine._received(b"")
+
+        assert engine.queue.full
 
 
 def test_nothing_follows_what_an_interruption_has_lost(fixture):
@@ -214,3 +303,162 @@ def test_a_message_that_is_there_is_had_without_waiting():
             with contextlib.suppress(TimeoutError):
                 got = ws.recv(timeout=0)
         assert len(got) == 2**18
+
+
+# Attendants: an event loop in the place of the thread.
+
+
+def test_an_attendant_takes_a_role_that_is_free(lookout, fixture):
+    """At once, and keeps it; the lookout finds nothing to do."""
+    fixture.reader.attend(fixture)
+    assert (fixture.watched, fixture.reader.attended) == (1, True)
+    fixture.theirs.send(b"hello")
+    with pytest.raises(TimeoutError):
+        fixture.reader.get(Deadline(0))
+    ((reader, turns),) = lookout
+    reader.look(turns)
+
+    assert fixture.reader.read_ready()
+    assert fixture.reader.get(Deadline(0)) == b"hello"
+    assert (fixture.watched, fixture.thread) == (1, None)
+
+
+def test_an_attendant_waits_for_the_caller_who_reads(lookout, fixture):
+    getting = Running(fixture.reader.get, Deadline(WATCHDOG))
+    eventually(lambda: blocked_in(getting.thread, "fill"))
+    fixture.reader.attend(fixture)
+    assert fixture.watched == 0
+    fixture.theirs.send(b"hello")
+
+    assert getting.result() == b"hello"
+    assert (fixture.watched, fixture.thread) == (1, None)
+
+
+def test_an_attendant_waits_for_the_thread_that_reads(fixture):
+    """It goes on until somebody has waited for a message."""
+    eventually(lambda: fixture.thread is not None and blocked_in(fixture.thread, "fill"))
+    fixture.reader.attend(fixture)
+    for number in range(2):
+        assert fixture.watched == 0
+        fixture.theirs.send(b"x")
+        eventually(lambda n=number: len(fixture.queue) > n)
+    for _ in range(2):
+        fixture.queue.get(Deadline(0))
+    assert fixture.queue.listen(lambda: None, whole=True)
+    fixture.theirs.send(b"hello")
+    eventually(lambda: fixture.watched)
+    eventually(lambda: not blocked_in(fixture.thread, "fill", "_read_once"))
+    fixture.theirs.send(b"next")
+
+    assert fixture.reader.read_ready()
+    assert [fixture.reader.get(Deadline(0)) for _ in range(2)] == [b"hello", b"next"]
+
+
+def test_an_attendant_waits_for_the_start(unstarted):
+    unstarted.reader.attend(unstarted)
+    assert unstarted.watched == 0
+    unstarted.reader.start(b"early")
+
+    assert unstarted.watched == 1
+    assert unstarted.reader.get(Deadline(0)) == b"early"
+
+
+@pytest.mark.parametrize("role", [True, False])
+def test_what_an_attendant_gives_back_the_thread_takes(lookout, fixture, role):
+    """With the role, and without it while a caller has that; then the thread reads for ever."""
+    if not role:
+        getting = Running(fixture.reader.get, Deadline(WATCHDOG))
+        eventually(lambda: blocked_in(getting.thread, "fill"))
+    fixture.reader.attend(fixture)
+    fixture.reader.give_back(role)
+    assert not fixture.reader.attended
+    if not role:
+        fixture.theirs.send(b"first")
+        assert getting.result() == b"first"
+    eventually(lambda: fixture.thread is not None and blocked_in(fixture.thread, "fill"))
+    for number in range(2):
+        fixture.queue.listen(lambda: None, whole=True)
+        fixture.theirs.send(b"x")
+        eventually(lambda n=number: len(fixture.queue) > n)
+    assert fixture.watched == role
+
+
+def test_an_attendant_meets_the_end(lookout, fixture):
+    """It is told to let go before others hear of the end, and has nothing to give back then."""
+    seen = []
+    fixture.reader._ended = lambda error: seen.append(fixture.left) or fixture.ended(error)
+    fixture.reader.attend(fixture)
+    fixture.theirs.close()
+
+    assert not fixture.reader.read_ready()
+    assert (seen, fixture.left, fixture.ends) == ([1], 1, [None])
+    fixture.reader.give_back(True)
+    assert fixture.thread is None
+    with pytest.raises(recvqueue.QueueClosed):
+        fixture.reader.get(Deadline(0))
+
+
+def test_the_end_is_forced_on_a_role_that_was_lost(lookout, fixture, monkeypatch):
+    """Ctrl-C hit a caller between taking the role and noting so."""
+    monkeypatch.setattr(reader_module, "LEAVING", 0.01)
+    assert fixture.reader._role.acquire(False)
+    fixture.transport.abort()
+    fixture.reader.expect_end()
+
+    eventually(lambda: fixture.ends)
+    assert fixture.ends == [None]
+
+
+def test_the_end_is_not_forced_on_an_attendant(lookout, fixture, monkeypatch):
+    """A loop that is busy still knows the socket, whose number others would have by then."""
+    monkeypatch.setattr(reader_module, "LEAVING", 0.01)
+    fixture.reader.attend(fixture)
+    fixture.transport.abort()
+    fixture.reader.expect_end()
+    for _ in range(2):
+        timer = fixture.reader._overdue
+        eventually(lambda t=timer: fixture.reader._overdue is not t)
+    assert (fixture.left, fixture.ends) == (0, [])
+
+    assert not fixture.reader.read_ready()
+    assert (fixture.left, len(fixture.ends)) == (1, 1)
+    assert not fixture.reader._overdue.pending
+
+
+def test_an_attendant_is_told_that_there_is_more(lookout, fixture):
+    """Of what was read; the socket says nothing of that, and is left alone."""
+    fixture.reader.attend(fixture)
+    assert not fixture.reader.more
+    fixture.rest += [b"two", b"one"]
+    for message in (b"zero", b"one"):
+        fixture.theirs.send(message * (message == b"zero"))
+        assert fixture.reader.read_ready()
+        assert fixture.reader.more
+        assert fixture.reader.get(Deadline(0)) == message
+    fixture.theirs.send(b"behind")
+    assert fixture.reader.read_ready()
+    assert not fixture.reader.more
+    assert fixture.reader.get(Deadline(0)) == b"two"
+    assert fixture.reader.read_ready()
+    assert fixture.reader.get(Deadline(0)) == b"behind"
+
+
+def test_an_attendant_that_reads_for_nothing_does_not_wait(lookout, fixture):
+    fixture.reader.attend(fixture)
+
+    assert fixture.reader.read_ready()
+    assert len(fixture.queue) == 0
+    assert not fixture.reader.is_reading()
+
+
+def test_an_interruption_while_an_attendant_reads_ends_the_stream(lookout, fixture):
+    """What was read is lost, so nothing can follow it."""
+    fixture.reader.attend(fixture)
+    fixture.interrupted = True
+    fixture.theirs.send(b"lost")
+
+    with pytest.raises(KeyboardInterrupt):
+        fixture.reader.read_ready()
+    assert (fixture.left, fixture.ends) == (1, [None])
+    with pytest.raises(recvqueue.QueueClosed):
+        fixture.reader.get(Deadline(0))

@@ -14,8 +14,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from support.streams import soon
 from support.threads import Running, blocked_in, eventually
 from syncws import recvqueue as module
+from syncws.arriving import Arriving
 from syncws.deadline import Deadline, wait
-from syncws.recvqueue import Arriving, QueueClosed, RecvQueue
+from syncws.recvqueue import QueueClosed, RecvQueue
 
 NOW = Deadline(0)
 
@@ -916,3 +917,158 @@ class QueueMachine(RuleBasedStateMachine):
 
 TestQueueMachine = QueueMachine.TestCase
 TestQueueMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+# Takers and a feeder that must not block.
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda queue: queue.put(["a"], 1),
+        lambda queue: queue.put_piece("a", 1, True),
+        lambda queue: queue.close(),
+    ],
+)
+def test_a_listener_is_called_once(happens, whole):
+    """When there is something to take, or the end; until then it counts as who waits."""
+    queue = RecvQueue(None, None)
+    calls = []
+    assert queue.listen(lambda: calls.append(1), whole)
+    listening = queue.waiting
+
+    happens(queue)
+    queue.close()
+
+    assert listening == 1
+    assert calls == [1]
+    assert queue.waiting == 0
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_listener_hears_of_pieces_if_it_takes_them(whole):
+    queue = RecvQueue(None, None)
+    calls = []
+    assert queue.listen(lambda: calls.append(1), whole)
+
+    queue.put_piece("a", 1, False)
+
+    assert calls == [] if whole else [1]
+
+
+def test_nobody_needs_to_listen_for_what_is_there():
+    """A message that lies there for who wants it whole; the end for everybody."""
+    queue = RecvQueue(None, None)
+    queue.put(["a"], 1)
+    answers = [queue.listen(lambda: None, whole) for whole in (True, False)]
+    queue.close()
+
+    assert answers == [False, True]
+    assert not queue.listen(lambda: None, False)
+    assert queue.waiting == 0
+
+
+def test_each_listener_counts_once():
+    """Also if it listens again, or both ways; unlisten may come often, and silences."""
+    queue = RecvQueue(None, None)
+    calls = []
+
+    def callback():
+        calls.append(1)
+
+    for whole in (True, True, False):
+        queue.listen(callback, whole)
+    queue.listen(lambda: calls.append(2), True)
+    listening = queue.waiting
+
+    queue.unlisten(callback)
+    queue.unlisten(callback)
+    queue.put(["a"], 1)
+
+    assert listening == 3
+    assert queue.waiting == 0
+    assert calls == [2]
+
+
+def test_a_listener_hears_of_a_message_given_back():
+    queue = RecvQueue(None, None)
+    queue.put_piece("a", 1, False)
+    stream = queue.begin_stream(NOW)
+    calls = []
+    queue.listen(lambda: calls.append(1), True)
+
+    queue.give_back(stream)
+
+    assert calls == [1]
+
+
+@pytest.mark.parametrize(
+    "resumes",
+    [
+        lambda queue: queue.get(NOW),
+        lambda queue: queue.begin_stream(NOW),
+        lambda queue: (queue.messages.popleft(), queue.taken()),
+        lambda queue: queue.drain(),
+        lambda queue: queue.close(),
+    ],
+)
+def test_a_feeder_that_paused_is_called_once(resumes):
+    """In every way in which the queue is not full any more."""
+    queue = RecvQueue(1, None)
+    queue.put(["a"], 1)
+    calls = []
+    paused = queue.pause(lambda: calls.append(1)), queue.parked
+
+    resumes(queue)
+    queue.drain()
+
+    assert paused == (True, True)
+    assert calls == [1]
+    assert not queue.parked
+
+
+def test_a_feeder_does_not_pause_if_a_message_was_taken_behind_its_look():
+    """Whoever takes it needs no lock, and looks then whether somebody is parked."""
+    queue = RecvQueue(1, None)
+    queue.put(["a"], 1)
+    look, takers, calls = queue._full, [], []
+
+    def look_and_lose():
+        full = look()
+        if queue.messages:
+            queue.messages.popleft()
+            if queue.parked:
+                takers.append(Running(queue.taken))
+        return full
+
+    queue._full = look_and_lose
+    paused = queue.pause(lambda: calls.append(1))
+    for taker in takers:
+        taker.result()
+
+    assert calls == [1] * paused
+    assert not queue.parked
+
+
+def test_a_feeder_does_not_pause_without_need():
+    queue = RecvQueue(1, None)
+    assert not queue.pause(lambda: None)
+    queue.put(["a"], 1)
+    queue.drain()
+    assert not queue.pause(lambda: None)
+    assert not queue.parked
+
+
+def test_a_listener_lets_a_message_in_that_is_larger_than_the_limit():
+    """Also if the feeder has paused before it."""
+    queue = RecvQueue(None, 10)
+    queue.put_piece(b"12345678", 8, False)
+    queue.put_piece(b"12345678", 8, False)
+    calls = []
+    assert queue.pause(lambda: calls.append(1))
+
+    queue.listen(lambda: None, True)
+
+    assert calls == [1]
+    assert not queue.full

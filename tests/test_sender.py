@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import random
 import threading
+import zlib
 
 import pytest
 
@@ -16,8 +18,9 @@ from syncws.codes import Role
 from syncws.deadline import Deadline
 from syncws.exceptions import ConcurrencyError, ConnectionClosed, ConnectionClosedError
 from syncws.housekeeper import housekeeper
+from syncws.options import Deflate
 from syncws.outgoing import as_fragments
-from syncws.sansio import Protocol
+from syncws.sansio import Deflater, Protocol
 from syncws.sender import Sender
 from syncws.transport import Transport
 from syncws.writer import Writer
@@ -284,7 +287,7 @@ def test_not_sent_behind_another_thread_means_that_nothing_was(bench):
     first = Running(sender.send, BINARY, LARGE, soon())
     eventually(lambda: blocked_in(first.thread, "wait_writable"))
 
-    with pytest.raises(TimeoutError, match=r"not sent: another send\(\) took over 0.01 s"):
+    with pytest.raises(TimeoutError, match=r"not sent: other messages took over 0.01 s"):
         sender.send(TEXT, b"never", Deadline(0.01))
     received = read_frame(bench.peer)
     first.result()
@@ -530,6 +533,201 @@ def test_a_timeout_of_the_network_is_no_lapsed_deadline(bench, monkeypatch):
 
 
 # In a connection.
+
+
+# For those who may not wait.
+
+
+def submit(sender, frames):
+    """Submit frames, and wait for what is told of them."""
+    told = []
+    sender.submit(frames, told.append)
+    return eventually(lambda: told)[0]
+
+
+def test_begin_does_not_wait_for_a_thread_that_sends(bench):
+    sender = bench.sender()
+    first = Running(sender.send, BINARY, LARGE, soon())
+    eventually(lambda: blocked_in(first.thread, "wait_writable"))
+
+    assert not sender.begin()
+    assert not sender.begin(Deadline(0.01))
+    waiting = Running(sender.begin, soon())
+    eventually(lambda: blocked_in(waiting.thread, "acquire"))
+    assert read_frame(bench.peer) == Seen(BINARY, LARGE)
+    assert waiting.result()
+    assert not sender.begin()
+    sender.end(0)
+    assert sender.begin()
+    sender.end(0)
+    first.result()
+
+
+def test_what_is_submitted_is_one_message(bench):
+    sender = bench.sender(fragment_size=4)
+    assert sender.begin()
+
+    assert submit(sender, sender.whole(TEXT, b"12345678", None)) is None
+    sender.end(1)
+
+    assert [frame.payload for frame in read_message(bench.peer)] == [b"1234", b"5678"]
+    assert (sender.messages, bench.given_up) == (1, 0)
+
+
+def test_fragments_submitted_in_one_turn_stay_together(bench):
+    """The message of a thread goes out behind them."""
+    sender = bench.sender()
+    assert sender.begin()
+    frames = sender.fragments(as_fragments(["a", "b"], None), None)
+    assert submit(sender, iter((next(frames),))) is None
+    other = Running(sender.send, TEXT, b"behind", soon())
+    eventually(lambda: blocked_in(other.thread, "_wait_turn"))
+    for frame in frames:
+        assert submit(sender, iter((frame,))) is None
+    sender.end(1)
+    other.result()
+
+    whole = read_message(bench.peer)
+    assert b"".join(frame.payload for frame in whole) == b"ab"
+    assert whole[0].opcode == TEXT
+    assert read_frame(bench.peer) == Seen(TEXT, b"behind")
+
+
+def test_an_end_in_the_middle_of_a_message_gives_it_up(bench):
+    sender = bench.sender()
+    assert sender.begin()
+    frames = sender.fragments(as_fragments(["a", "b"], None), None)
+    assert submit(sender, iter((next(frames),))) is None
+    sender.end(0)
+
+    assert (sender.messages, bench.given_up) == (0, 1)
+    assert sender.begin()
+    sender.end(0)
+    assert bench.given_up == 1
+
+
+def test_an_end_behind_a_network_error_gives_nothing_up(bench):
+    """Nobody is there to misunderstand."""
+    sender = bench.sender()
+    assert sender.begin()
+    frames = sender.fragments(as_fragments(["a", "b"], None), None)
+    assert submit(sender, iter((next(frames),))) is None
+    bench.transport.shutdown()
+    error = submit(sender, iter((next(frames),)))
+    sender.end(0)
+
+    assert isinstance(error, ConnectionClosed)
+    assert isinstance(error.__cause__, OSError)
+    assert bench.given_up == 0
+
+
+def test_send_nowait_says_whether_the_socket_took_all(bench):
+    """What it did not take goes out by itself."""
+    sender = bench.sender()
+    assert sender.begin()
+    assert sender.send_nowait(TEXT, b"short")
+    sender.end(1)
+    assert sender.begin()
+    assert not sender.send_nowait(BINARY, LARGE)
+    sender.end(1)
+
+    assert read_frames(bench.peer, 2) == [Seen(TEXT, b"short"), Seen(BINARY, LARGE)]
+    assert sender.messages == 2
+
+
+def test_send_nowait_that_is_refused_sends_nothing(bench):
+    sender = bench.sender()
+    bench.refused = ConnectionClosedError(None, None)
+    assert sender.begin()
+    with pytest.raises(ConnectionClosedError) as caught:
+        sender.send_nowait(TEXT, b"never")
+    sender.end(0)
+    assert caught.value is bench.refused
+    bench.refused = None
+
+    sender.send(TEXT, b"next", soon())
+    assert read_frame(bench.peer) == Seen(TEXT, b"next")
+
+
+def test_send_nowait_tells_of_a_network_error_in_the_connections_words(bench):
+    sender = bench.sender()
+    bench.transport.shutdown()
+    assert sender.begin()
+    with pytest.raises(ConnectionClosedError) as caught:
+        sender.send_nowait(TEXT, b"never")
+    sender.end(0)
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize(
+    ("size", "compress", "plain", "compresses"),
+    [
+        (99, None, True, False),
+        (100, None, False, True),
+        (99, True, False, True),
+        (100, False, True, False),
+        (200, False, True, False),
+        (201, False, False, False),
+    ],
+)
+def test_is_plain_and_compresses(bench, size, compress, plain, compresses):
+    """One frame as it is: not longer than a fragment, and not compressed."""
+    sender = bench.sender(200, Deflater(15, True, Deflate(threshold=100)))
+    assert sender.is_plain(size, compress) is plain
+    assert sender.compresses(size, compress) is compresses
+    without = bench.sender()
+    assert without.is_plain(size, compress)
+    assert not without.compresses(size, True)
+
+
+def test_joined_has_the_frames_of_all_messages(bench):
+    sender = bench.sender(fragment_size=4)
+    contents = [(TEXT, b"123456"), (BINARY, b""), (TEXT, b"7")]
+    assert sender.begin()
+    assert submit(sender, iter((sender.joined(contents, None),))) is None
+    sender.end(len(contents))
+
+    expected = [Seen(TEXT, b"1234", False), Seen(CONT, b"56"), Seen(BINARY, b""), Seen(TEXT, b"7")]
+    assert read_frames(bench.peer, 4) == expected
+    assert sender.messages == 3
+
+
+@pytest.mark.parametrize("how", ["refused", "cancelled"])
+def test_what_was_compressed_and_not_submitted_is_not_referred_to(bench, how):
+    """The peer has never seen it; what went out it has."""
+    sender = bench.sender(None, Deflater(15, True, Deflate(threshold=0)))
+    inflater = zlib.decompressobj(-15)
+    texts = [bytes(random.Random(seed).choices(b"abcdefgh", k=500)) for seed in range(2)]
+
+    def received():
+        payload = read_frame(bench.peer).payload
+        return len(payload), inflater.decompress(payload + b"\0\0\xff\xff")
+
+    def send(text, lost=False):
+        assert sender.begin()
+        frames = sender.whole(TEXT, text, None)
+        if not (lost and how == "cancelled"):
+            bench.refused = ValueError("refused") if lost else None
+            assert submit(sender, frames) is bench.refused
+            bench.refused = None
+        sender.end(not lost)
+
+    send(texts[0])
+    size, text = received()
+    assert text == texts[0]
+    send(texts[0])
+    again, text = received()
+    assert text == texts[0]
+    assert again < size / 4  # it refers to the first
+    send(texts[1], lost=True)
+    send(texts[1])
+    once_more, text = received()
+    assert text == texts[1]
+    assert once_more > size / 2
+    send(texts[1])
+    again, text = received()
+    assert text == texts[1]
+    assert again < size / 4
 
 
 def test_a_message_given_up_closes_the_connection_with_1011(ours_and_peer):

@@ -263,6 +263,7 @@ def test_unix_socket_of_a_successor(serve, tmp_path):
         ({"max_connections": 0}, ValueError),
         ({"max_size": -1}, ValueError),
         ({"max_sise": 1}, TypeError),
+        ({"ssl": True}, TypeError),
         ({"open_timeout": "1"}, TypeError),
         ({"server_header": "a\r\nb"}, ValueError),
     ],

@@ -17,6 +17,7 @@ import pytest
 from support.streams import (
     LARGE,
     fill,
+    nested_pair,
     plain_pair,
     read,
     read_to_end,
@@ -31,7 +32,8 @@ from support.tls import CA, client_context, server_context
 from syncws import sockets
 from syncws.deadline import Deadline
 from syncws.sockets import wait_for
-from syncws.transport import TLSTransport, Transport
+from syncws.tls import TLSTransport
+from syncws.transport import Transport
 
 RESET = struct.pack("ii", 1, 0)
 
@@ -61,7 +63,19 @@ def tls(closing):
     return closing(*tls_pair())
 
 
-@pytest.fixture(params=["plain", "tls", "plain without poll", "tls without poll"])
+@pytest.fixture
+def nested(closing):
+    """Return the client's and the server's end of a TLS stream in another one."""
+    return closing(*nested_pair())
+
+
+@pytest.fixture(params=["tls", "nested"])
+def tls_ends(request):
+    """Return both ends of a TLS stream, of either kind."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["plain", "tls", "nested", "plain without poll", "tls without poll"])
 def ends(request, monkeypatch):
     """Return both ends of a stream, of every kind; without poll and MSG_DONTWAIT as on Windows."""
     if "without" in request.param:
@@ -196,7 +210,14 @@ class InterruptedList(list):
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [("plain", "_unsent"), ("tls", "_unsent"), ("tls", "_written")]
+    ("kind", "name"),
+    [
+        ("plain", "_unsent"),
+        ("tls", "_unsent"),
+        ("tls", "_written"),
+        ("nested", "_unsent"),
+        ("nested", "_written"),
+    ],
 )
 def test_an_interruption_comes_never_between_data_and_rest(request, kind, name):
     """What is sent next would be taken for the rest."""
@@ -297,6 +318,24 @@ def test_an_interrupted_write_is_never_followed_by_another(closing):
     assert recv_to_end(theirs) == b"first"
 
 
+@pytest.mark.native_threads("send() is not C code there, so what it took might be unknown")
+def test_an_interruption_right_before_a_write_tears_nothing(plain, monkeypatch):
+    """On Pythons before 3.11, Ctrl-C may come between the last step of ours and send()."""
+    ours, theirs = plain
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr("syncws.transport.map", interrupted, raising=False)
+        with pytest.raises(KeyboardInterrupt):
+            ours.send_nowait(b"first")
+    ours.send_nowait(b"second")
+
+    assert read(theirs, 11) == b"firstsecond"
+
+
 def test_a_read_that_was_interrupted_unseen_ends_the_stream(closing, monkeypatch):
     """When recv() is not C code, Ctrl-C may hide what it took; nothing can follow the gap."""
     monkeypatch.setattr("syncws.transport.greenlets", lambda: True)
@@ -374,9 +413,9 @@ def test_plain_stream_receives_behind_its_half_close(plain):
     assert read(ours, 10) == b"still here"
 
 
-def test_tls_stream_ignores_what_comes_behind_its_half_close(tls):
+def test_tls_stream_ignores_what_comes_behind_its_half_close(tls_ends):
     """Behind our close_notify the stream is read to its end, for no one."""
-    ours, theirs = tls
+    ours, theirs = tls_ends
     theirs.send(b"too late", soon())
 
     ours.half_close()
@@ -386,9 +425,9 @@ def test_tls_stream_ignores_what_comes_behind_its_half_close(tls):
     assert ours.recv(soon()) == b""
 
 
-def test_tls_half_close_while_a_reader_waits(tls):
+def test_tls_half_close_while_a_reader_waits(tls_ends):
     """A reader that waited before the half-close comes to the end, too."""
-    ours, theirs = tls
+    ours, theirs = tls_ends
     reading = Running(ours.recv)
     eventually(lambda: blocked_in(reading.thread, "recv"))
 
@@ -561,9 +600,9 @@ def test_tls_handshake_with_a_peer_that_speaks_no_tls_raises(closing):
         server.handshake(soon())
 
 
-def test_tls_stream_cut_off_without_close_notify_ends(tls):
+def test_tls_stream_cut_off_without_close_notify_ends(tls_ends):
     """TCP may end without a word of TLS: WebSocket has its own closing handshake."""
-    ours, theirs = tls
+    ours, theirs = tls_ends
     ours.send(b"last", soon())
 
     ours.sock.shutdown(socket.SHUT_WR)
@@ -571,9 +610,9 @@ def test_tls_stream_cut_off_without_close_notify_ends(tls):
     assert read_to_end(theirs) == b"last"
 
 
-def test_tls_stream_cut_off_in_a_record_ends_behind_the_last_whole_one(tls):
+def test_tls_stream_cut_off_in_a_record_ends_behind_the_last_whole_one(tls_ends):
     """Half a record is never delivered."""
-    ours, theirs = tls
+    ours, theirs = tls_ends
     ours.send(b"whole", soon())
 
     ours.sock.send(b"\x17\x03\x03\x00\x40 half a record")
@@ -582,9 +621,9 @@ def test_tls_stream_cut_off_in_a_record_ends_behind_the_last_whole_one(tls):
     assert read_to_end(theirs) == b"whole"
 
 
-def test_tls_stream_with_a_forged_record_raises(tls):
+def test_tls_stream_with_a_forged_record_raises(tls_ends):
     """Bytes that the peer's key did not seal are an error."""
-    ours, theirs = tls
+    ours, theirs = tls_ends
 
     ours.sock.send(b"\x17\x03\x03\x00\x20" + bytes(32))
 
@@ -592,9 +631,9 @@ def test_tls_stream_with_a_forged_record_raises(tls):
         theirs.recv(soon())
 
 
-def test_tls_stream_with_a_forged_record_delivers_what_came_before(tls):
+def test_tls_stream_with_a_forged_record_delivers_what_came_before(tls_ends):
     """What was sealed stays readable; the stream ends behind it, in an error or not."""
-    ours, theirs = tls
+    ours, theirs = tls_ends
     ours.send(b"sealed", soon())
 
     ours.sock.send(b"\x17\x03\x03\x00\x20" + bytes(32))
@@ -605,7 +644,7 @@ def test_tls_stream_with_a_forged_record_delivers_what_came_before(tls):
     assert received == b"sealed"
 
 
-@pytest.mark.parametrize("make", [plain_pair, tls_pair])
+@pytest.mark.parametrize("make", [plain_pair, tls_pair, nested_pair])
 def test_two_threads_at_each_end_lose_and_corrupt_nothing(closing, make):
     """Both ends send and receive at the same time, each with a thread for either direction."""
     ends = closing(*make())
@@ -686,9 +725,13 @@ def test_tls_key_update_changes_the_keys_and_nothing_else(s_client):
     read_until(openssl.stdout, b"with the new key")
 
 
-@pytest.fixture
-def asked(closing):
-    """Return a client's end that TLS asks for something, its server's end behind the question."""
+@pytest.fixture(params=["tls", "nested"])
+def asked(request, closing):
+    """
+    Return a client's end that TLS asks for something, its server's end behind the question.
+
+    It is the outer TLS where there are two.
+    """
     ours, theirs = tcp_pair()
     clients, servers = client_context(), server_context()
     clients.post_handshake_auth = servers.post_handshake_auth = True
@@ -700,7 +743,10 @@ def asked(closing):
     shaking = Running(server.handshake, soon())
     client.handshake(soon())
     shaking.result()
-    server.ssl_object.verify_client_post_handshake()
+    asking = server.ssl_object
+    if request.param == "nested":
+        client, server = nested_pair((client, server))
+    asking.verify_client_post_handshake()
     server.send(b"hello", soon())
     return client, server
 

@@ -638,7 +638,7 @@ def test_file_wrapper(site, tmp_path):
         return environ["wsgi.file_wrapper"](opened[0], 65536)
 
     assert fetch(site(app)).body == FIVE_MIB
-    assert opened[0].closed
+    assert eventually(lambda: opened[0].closed)
 
 
 def test_headers_of_the_app(site):

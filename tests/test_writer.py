@@ -235,6 +235,20 @@ def test_flush_nowait_does_not_wait(writer, stuck):
     assert writer.stuffed
 
 
+def test_what_is_posted_during_a_write_that_is_refused_goes_out(writer, theirs):
+    """Whoever posted it found the lock taken, and left."""
+
+    def admit():
+        writer.post(b"posted")
+        writer.flush_nowait()
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        writer.write_nowait(b"never", admit)
+
+    assert recv_exactly(theirs, 6) == b"posted"
+
+
 def test_replies_are_bounded(writer, theirs, stuck):
     """Of many replies the latest wait, in order; the others are dropped."""
     replies = [b"%04d" % number for number in range(1000)]
@@ -370,3 +384,145 @@ def test_close_during_a_flush_leaves_nothing_to_the_housekeeper(ends, monkeypatc
     closing.result()
 
     assert transport.sock not in housekeeper._watched
+
+
+# Submitting.
+
+
+def test_what_is_submitted_goes_out_at_once(writer, theirs):
+    done = []
+
+    writer.submit(iter([(b"o", b"ne")]), welcome, done.append)
+
+    assert done == [None]
+    assert recv_exactly(theirs, 3) == b"one"
+
+
+def test_what_is_submitted_is_finished_by_the_housekeeper(writer, theirs):
+    """What is posted meanwhile passes between the frames."""
+    done = []
+
+    writer.submit(iter([LARGE, b"two"]), welcome, done.append)
+    early = list(done)
+    writer.post(b"posted")
+    writer.flush_nowait()
+
+    assert recv_exactly(theirs, len(LARGE) + 9) == LARGE + b"postedtwo"
+    eventually(lambda: done)
+    assert (early, done) == ([], [None])
+
+
+def test_the_housekeeper_may_come_by_before_the_lock_is_free(writer, theirs, monkeypatch):
+    """It comes once, and finds the lock taken by who asked for it."""
+
+    def at_once(sock, callback):
+        hasty = threading.Thread(target=callback)
+        hasty.start()
+        hasty.join()
+
+    monkeypatch.setattr(housekeeper, "call_when_writable", at_once)
+    done = []
+
+    writer.submit(iter([b"one", b"two"]), welcome, done.append)
+
+    assert done == [None]
+    assert recv_exactly(theirs, 6) == b"onetwo"
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_what_is_submitted_may_be_refused(writer, theirs, before):
+    """Before the first frame, and between two."""
+    done = []
+    admitted = iter([None] * before)
+
+    def admit():
+        if next(admitted, "no") == "no":
+            raise ValueError("refused")
+
+    writer.submit(iter([b"one", b"never"]), admit, done.append)
+    writer.write([b"!"], soon(), welcome)
+
+    assert [str(error) for error in done] == ["refused"]
+    assert recv_exactly(theirs, 3 * before + 1) == b"one"[: 3 * before] + b"!"
+
+
+def test_frames_that_cannot_be_made_are_told_of(writer, theirs):
+    done = []
+
+    def frames():
+        yield b"one"
+        raise KeyError("mine")
+
+    writer.submit(frames(), welcome, done.append)
+
+    assert isinstance(done[0], KeyError)
+    assert recv_exactly(theirs, 3) == b"one"
+
+
+def test_what_was_begun_before_a_frame_that_cannot_be_made_goes_out(writer, theirs):
+    """The socket has not taken all of it when the next one is asked for."""
+    done = []
+
+    def frames():
+        yield LARGE
+        raise KeyError("mine")
+
+    writer.submit(frames(), welcome, done.append)
+
+    assert isinstance(done[0], KeyError)
+    assert recv_exactly(theirs, len(LARGE)) == LARGE
+
+
+def test_the_network_error_of_what_is_submitted_is_told_once(writer, ends):
+    done = []
+    ends[0].shutdown()
+
+    writer.submit(iter([b"x"]), welcome, done.append)
+
+    assert isinstance(done[0], BrokenPipeError)
+    assert writer.failure is None
+
+
+def test_what_is_submitted_by_who_is_told_of_an_error_is_told_of(writer, ends):
+    """The writer has the lock while it tells, so it has to look once more."""
+    done = []
+    ends[0].shutdown()
+
+    writer.submit(
+        iter([b"x"]),
+        welcome,
+        lambda error: (done.append(error), writer.submit(iter([b"y"]), welcome, done.append)),
+    )
+
+    assert [type(error) for error in done] == [BrokenPipeError] * 2
+    assert not writer.busy
+
+
+def test_close_tells_who_submitted(writer, ends, stuck):
+    done = []
+    writer.submit(iter([b"never"]), welcome, done.append)
+    ends[0].shutdown()
+
+    writer.close()
+
+    assert [type(error) for error in done] in ([ConnectionAbortedError], [BrokenPipeError])
+
+
+def test_what_is_submitted_while_the_writer_closes_is_told_of(writer, ends, monkeypatch):
+    """Who closes has the lock then, so who submits leaves it to that one."""
+    done = []
+    transport = ends[0]
+    close = transport.close
+
+    def close_late():
+        monkeypatch.undo()
+        writer.submit(iter([b"late"]), welcome, done.append)
+        assert done == []
+        close()
+
+    monkeypatch.setattr(transport, "close", close_late)
+    transport.shutdown()
+
+    writer.close()
+
+    assert isinstance(done[0], OSError)

@@ -24,7 +24,14 @@ from .handshake import (
     names_websocket,
     refusal,
 )
-from .headers import Headers, HeadersLike, is_token, redacted
+from .headers import (
+    Headers,
+    HeadersLike,
+    basic_credentials,
+    is_token,
+    parse_challenges,
+    redacted,
+)
 from .http11 import Request, RequestReader, Response, ResponseReader, write_switching
 from .protocol import Fact, Ping, Pong, Protocol, validated_close
 
@@ -51,6 +58,7 @@ __all__ = [
     "ResponseReader",
     "SelectSubprotocol",
     "agreed",
+    "basic_credentials",
     "build_request",
     "build_response",
     "check_request",
@@ -59,6 +67,7 @@ __all__ = [
     "is_token",
     "listed_origins",
     "names_websocket",
+    "parse_challenges",
     "redacted",
     "refusal",
     "render_table",

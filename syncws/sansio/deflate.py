@@ -220,13 +220,14 @@ class Deflater:
     Compresses messages. One thread at a time.
 
     What was compressed and then not sent must not be referred to: so ``commit`` what was sent.
+    A message that another Deflater made for the peer ends our context as well: so ``begin`` then.
     """
 
     def __init__(self, bits: int, takeover: bool, settings: Deflate) -> None:
         # zlib knows no raw stream of 8 bits, but with 9 it refers back by 250 bytes at most.
-        self._bits = max(bits, 9)
+        self.bits = max(bits, 9)
         self._takeover = takeover
-        self._settings = settings
+        self.settings = settings
         self._context: zlib._Compress | None = None  # of the messages sent so far
         self._compressor: zlib._Compress | None = None  # of what is being made
 
@@ -240,7 +241,7 @@ class Deflater:
 
     def wanted(self, size: int, compress: bool | None) -> bool:
         """Tell whether a message of this size is to be compressed."""
-        return size >= self._settings.threshold if compress is None else compress
+        return size >= self.settings.threshold if compress is None else compress
 
     def message(self, payload: bytes) -> bytes | None:
         """Compress a whole message; return None if it would not be smaller."""
@@ -262,9 +263,9 @@ class Deflater:
     def _compress(self, payload: bytes) -> bytes:
         compressor = self._compressor
         if compressor is None:
-            settings = self._settings
+            settings = self.settings
             compressor = self._compressor = zlib.compressobj(
-                settings.level, zlib.DEFLATED, -self._bits, settings.memory_level
+                settings.level, zlib.DEFLATED, -self.bits, settings.memory_level
             )
         return compressor.compress(payload) + compressor.flush(zlib.Z_SYNC_FLUSH)
 

@@ -6,10 +6,12 @@ Every parser here is linear in its input: no backtracking.
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import re
 import string
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Union
+from typing import Any, Union
 
 _TOKEN = frozenset(string.ascii_letters + string.digits + "!#$%&'*+-.^_`|~")
 # What would end a header line, or end it for somebody: these never go out and never come in.
@@ -34,8 +36,8 @@ class Headers:
         self._items: list[tuple[str, str]] = []
         if items is None:
             return
-        for name, value in items.items() if isinstance(items, (Headers, Mapping)) else items:
-            self.add(name, value)
+        for item in items.items() if isinstance(items, (Headers, Mapping)) else items:
+            self.add(*_pair(item))
 
     def add(self, name: str, value: str) -> None:
         """
@@ -120,6 +122,14 @@ def redacted(items: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(name, "***" if name.lower() in _SECRET else value) for name, value in items]
 
 
+def _pair(item: Any) -> tuple[str, str]:
+    if not isinstance(item, (str, bytes)):
+        with contextlib.suppress(TypeError, ValueError):
+            name, value = item
+            return name, value
+    raise TypeError(f"headers are a mapping or pairs of name and value; got {item!r}")
+
+
 def _shown(name: str, value: str) -> str:
     """Return a value as an error message may show it: short, and no credentials."""
     return repr(redacted([(name, value)])[0][1][:60])
@@ -128,6 +138,18 @@ def _shown(name: str, value: str) -> str:
 def is_token(text: str) -> bool:
     """Tell whether the text is a token (RFC 9110 section 5.6.2)."""
     return bool(text) and _TOKEN.issuperset(text)
+
+
+def basic_credentials(user: str, password: str) -> str:
+    """
+    Return the value of an Authorization header (RFC 7617).
+
+    Raises:
+        ValueError: the user name has a colon.
+    """
+    if ":" in user:
+        raise ValueError("a user name for Basic authentication has no colon (RFC 7617 section 2)")
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
 def parse_token_list(values: Iterable[str]) -> list[str]:
@@ -166,12 +188,30 @@ def parse_extensions(values: Iterable[str]) -> list[Extension]:
     return extensions
 
 
+def parse_challenges(values: Iterable[str]) -> list[tuple[str, dict[str, str]]]:
+    """
+    Read WWW-Authenticate (RFC 9110 section 11.6.1): schemes, and their parameters by name.
+
+    Names of parameters are in lower case, and of two the first counts. What does not follow the
+    grammar is passed over: a challenge that nobody can read is not answered.
+    """
+    challenges: list[tuple[str, dict[str, str]]] = []
+    for value in values:
+        for element in _split(value, ","):
+            # "Scheme", "Scheme name=value", "name=value" or "Scheme token68".
+            before, equals, text = element.strip(" \t").partition("=")
+            words = before.split()
+            if len(words) == 2 or (words and not equals):
+                challenges.append((words[0], {}))
+            if equals and challenges and 1 <= len(words) <= 2 and is_token(words[-1]):
+                challenges[-1][1].setdefault(words[-1].lower(), _unquoted(text.strip(" \t")))
+    return challenges
+
+
 def _parameter(text: str) -> tuple[str, str | None]:
     name, equals, value = text.partition("=")
     name = name.rstrip(" \t")
-    value = value.lstrip(" \t")
-    if len(value) > 1 and value[0] == value[-1] == '"':
-        value = _ESCAPED.sub(r"\1", value[1:-1])
+    value = _unquoted(value.lstrip(" \t"))
     # "the value after quoted-string unescaping MUST conform to the 'token' ABNF"
     if not is_token(name) or (equals and not is_token(value)):
         raise ValueError(f"extension parameter {text[:60]!r} is not name or name=value")
@@ -179,6 +219,12 @@ def _parameter(text: str) -> tuple[str, str | None]:
 
 
 _ESCAPED = re.compile(r"\\(.)")
+
+
+def _unquoted(value: str) -> str:
+    """Take the quotes off a quoted-string (RFC 9110 section 5.6.4)."""
+    quoted = len(value) > 1 and value[0] == value[-1] == '"'
+    return _ESCAPED.sub(r"\1", value[1:-1]) if quoted else value
 
 
 def _split(text: str, separator: str) -> list[str]:

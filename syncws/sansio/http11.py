@@ -241,9 +241,10 @@ def write_switching(response: Response) -> bytes:
 
 
 class ResponseReader:
-    """The client's end: writes one request, reads one response."""
+    """The client's end: writes one request, a GET or a CONNECT; reads one response."""
 
     def __init__(self) -> None:
+        self._method = "GET"
         self._http: h11.Connection | None = None  # made when needed
         self._head = _Head()
         self._response: Response | None = None
@@ -263,7 +264,8 @@ class ResponseReader:
             raise ValueError(f"request for {request.path!r} cannot be sent: {problem}")
         # RFC 9110 section 7.2: "ought to generate Host as the first field".
         fields = sorted(request.headers.items(), key=lambda field: field[0].lower() != "host")
-        return write_head(f"GET {request.path} HTTP/1.1", fields)
+        self._method = request.method
+        return write_head(f"{request.method} {request.path} HTTP/1.1", fields)
 
     def receive(self, data: bytes) -> Response | None:
         """
@@ -275,7 +277,10 @@ class ResponseReader:
             InvalidMessage: not HTTP, over a limit, or cut off.
         """
         if not data and self._response is None:
-            raise InvalidMessage("the server closed the connection before it answered")
+            peer = "proxy" if self._method == "CONNECT" else "server"
+            # The cause tells those who may try again that nothing wrong was said.
+            error = InvalidMessage(f"the {peer} closed the connection before it answered")
+            raise error from EOFError("end of stream")
         if self._http is None:
             plain = read_switching(data) if len(data) <= MAX_HEAD else None
             if plain is not None and len(plain[0]) <= MAX_HEADERS:
@@ -288,10 +293,11 @@ class ResponseReader:
             return self._cut_off(f"bad HTTP response: {unquoted(exc)}")
 
     def _begin_h11(self) -> h11.Connection:
-        """Let h11 know that a switch of protocols was asked for, and nothing else."""
+        """Let h11 know that a switch of protocols or a tunnel was asked for, and nothing else."""
         http = h11.Connection(h11.CLIENT, MAX_HEAD)
         headers = [("Host", "-"), ("Upgrade", "websocket"), ("Connection", "Upgrade")]
-        http.send(h11.Request(method="GET", target="/", headers=headers))
+        headers = headers if self._method == "GET" else headers[:1]
+        http.send(h11.Request(method=self._method, target="/", headers=headers))
         http.send(h11.EndOfMessage())
         return http
 
@@ -324,16 +330,16 @@ class ResponseReader:
             event = http.next_event()
             if event in (h11.NEED_DATA, h11.PAUSED):
                 return None
-            response = self._take(event)
+            response = self._take(event, http.their_state is h11.SWITCHED_PROTOCOL)
             if response is not None:
                 return response
 
-    def _take(self, event: object) -> Response | None:
+    def _take(self, event: object, switched: bool) -> Response | None:
         if isinstance(event, h11.InformationalResponse) and event.status_code != 101:
             return None
         if isinstance(event, (h11.InformationalResponse, h11.Response)):
             self._response = Response(event.status_code, _checked_headers(event), b"")
-            return self._response if event.status_code == 101 else None
+            return self._response if switched else None
         if isinstance(event, h11.Data):
             self._body += event.data
             return self._finished() if len(self._body) >= MAX_BODY else None
@@ -344,10 +350,14 @@ class ResponseReader:
         self._response.body = bytes(self._body[:MAX_BODY])
         return self._response
 
+    def give_up(self) -> Response | None:
+        """Return a response whose body does not end, with what has come of it."""
+        return None if self._response is None else self._finished()
+
     def _cut_off(self, problem: str) -> Response:
         """A refusal whose body is damaged or cut off is still a refusal."""
         if self._response is None:
-            raise InvalidMessage(problem)
+            raise InvalidMessage(problem) from None  # h11 quotes what came
         return self._finished()
 
     def trailing(self) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from typing import NamedTuple, Union
+from typing import Any, NamedTuple, Union
 
 from ..codes import CloseCode, Opcode, Role, State, may_be_sent
 from ..exceptions import Close, ProtocolError
@@ -40,6 +40,7 @@ class Pong(NamedTuple):
     payload: bytes
 
 
+_MANY = 256  # items, if not all of them are finished messages
 _BINARY, _CLOSE = int(Opcode.BINARY), int(Opcode.CLOSE)
 
 Message = Union[str, bytes]
@@ -101,7 +102,8 @@ class Protocol:
         if messages == len(items) and messages and not (self._assembler.active or self.backlog):
             self.frames_received += messages
             return [items]  # type: ignore[list-item]
-        if self._inflater is not None:
+        # As a rule a read ends within a message: a run, and little else, and nothing is held back.
+        if self._inflater is not None or self.backlog or len(items) - messages >= _MANY:
             items, messages = self._some_of(items)
         facts: list[Fact] = []
         for item in _with_runs(items, messages):
@@ -117,7 +119,12 @@ class Protocol:
         return facts
 
     def _some_of(self, items: list[Item]) -> tuple[list[Item], int]:
-        """Inflate items, as many as may be held at once; tell how many are finished messages."""
+        """
+        Inflate items, as many as may be held at once; tell how many are finished messages.
+
+        Of what is no run of finished messages each item costs time of its own, so there are limits
+        for that, too: an event loop has other things to do than to answer a flood of Pings.
+        """
         stream = itertools.chain(self._stream, self._inflate(items)) if items else self._stream
         inflated: list[Item] = []
         messages = 0
@@ -126,7 +133,8 @@ class Protocol:
             messages += isinstance(item, (str, bytes))
             if isinstance(item, ProtocolError):
                 break  # nothing that comes behind it is looked at
-            if self.inflated + self._pieces >= STEP:
+            mixed = messages < len(inflated) >= _MANY
+            if mixed or self.inflated + self._pieces >= STEP:
                 self._stream, self.backlog = stream, True
                 return inflated, messages
         self._stream, self.backlog = iter(()), False
@@ -134,9 +142,8 @@ class Protocol:
 
     def _inflate(self, items: list[Item]) -> Iterator[Item]:
         """Yield items with compressed frames inflated; the first error is the last item."""
-        assert self._inflater is not None
         for item in items:
-            if not isinstance(item, Frame) or item.opcode >= _CLOSE:
+            if self._inflater is None or not isinstance(item, Frame) or item.opcode >= _CLOSE:
                 yield item
                 continue
             try:
@@ -152,7 +159,7 @@ class Protocol:
                 yield exc
                 return
 
-    def _judge(self, item: Item | list[Message]) -> Fact:
+    def _judge(self, item: Frame | ProtocolError | list[Message]) -> Fact:
         """Say what one decoded item means; raise ProtocolError if it breaks a rule."""
         if isinstance(item, list):
             self._assembler.check_may_begin()
@@ -167,11 +174,7 @@ class Protocol:
             if item.opcode == Opcode.CLOSE:
                 return parse_close(item.payload)
             return self._assembler.add(item)
-        if isinstance(item, ProtocolError):
-            raise item
-        self._assembler.check_may_begin()
-        self.frames_received += 1
-        return [item]
+        raise item
 
     # The end of the connection.
 
@@ -259,18 +262,27 @@ def validated_close(code: int, reason: str) -> Close:
     return Close(code, reason)
 
 
-def _with_runs(items: list[Item], messages: int) -> list[Item | list[Message]]:
-    """Put the finished messages of a batch into one list, if they are together."""
+def _with_runs(items: list[Item], messages: int) -> list[Any]:
+    """Put finished messages that are together into one list; so there are none but in lists."""
     if not messages:
-        return items  # type: ignore[return-value]
+        return items
     start, stop = 0, len(items)
     while not isinstance(items[start], (str, bytes)):
         start += 1
     while not isinstance(items[stop - 1], (str, bytes)):
         stop -= 1
     if stop - start > messages:
-        return items  # type: ignore[return-value]
-    return [*items[:start], items[start:stop], *items[stop:]]  # type: ignore[list-item]
+        return list(_runs(items))
+    return [*items[:start], items[start:stop], *items[stop:]]
+
+
+def _runs(items: list[Item]) -> Iterator[Any]:
+    """Yield items, but messages in lists."""
+    for whole, group in itertools.groupby(items, lambda item: isinstance(item, (str, bytes))):
+        if whole:
+            yield list(group)
+        else:
+            yield from group
 
 
 def _cut(reason: str) -> str:

@@ -48,6 +48,14 @@ def receive_all(protocol, pieces):
     return [fact for piece in pieces for fact in protocol.receive(piece)]
 
 
+def batches_of(protocol, data):
+    """Return what is told at a time."""
+    batches = [protocol.receive(data)]
+    while protocol.backlog:
+        batches.append(protocol.receive(b""))
+    return batches
+
+
 def story(facts):
     """Return the facts with fragments joined to messages, and without the words of an error."""
     told = []
@@ -130,11 +138,11 @@ def test_receive_says_what_every_frame_means(protocol, role):
     ]
 
 
-def test_receive_gives_messages_between_other_frames_one_by_one(protocol, role):
-    """Messages with a control frame between them come in their order."""
+def test_receive_gives_messages_together_up_to_a_control_frame(protocol, role):
+    """All come in their order."""
     data = inbound(role, (wire.TEXT, b"a"), (wire.PING, b"p"), (wire.TEXT, b"b"), (wire.TEXT, b"c"))
 
-    assert protocol.receive(data) == [["a"], Ping(b"p"), ["b"], ["c"]]
+    assert protocol.receive(data) == [["a"], Ping(b"p"), ["b", "c"]]
 
 
 def test_receive_gives_messages_between_pieces_together(protocol, role):
@@ -150,6 +158,38 @@ def test_receive_gives_messages_between_pieces_together(protocol, role):
         ["abc", "abc"],
         Fragment("ab", 2, False, False),
     ]
+
+
+def test_receive_tells_of_a_flood_bit_by_bit(protocol, role):
+    """So that an event loop has time for other things in between."""
+    numbers = [b"%d" % number for number in range(1000)]
+    data = inbound(role, *[(kind, each) for each in numbers for kind in (wire.PING, wire.BINARY)])
+
+    batches = batches_of(protocol, data)
+
+    assert max(map(len, batches)) <= 256
+    told = [fact for batch in batches for fact in batch]
+    assert told == [fact for each in numbers for fact in (Ping(each), [each])]
+    assert protocol.receive(b"") == []
+
+
+def test_receive_gives_a_flood_of_messages_at_once(protocol, role):
+    """They cost little."""
+    flood = [(wire.BINARY, b"x")] * 1000
+    data = inbound(role, *flood, (wire.PING, b"p"), *flood)
+
+    assert batches_of(protocol, data) == [[[b"x"] * 1000, Ping(b"p"), [b"x"] * 1000]]
+
+
+def test_receive_ends_in_a_flood_with_the_rule_that_is_broken(protocol, role):
+    """And looks at nothing behind it."""
+    data = inbound(role, *[(wire.PING, b"")] * 300, (3, b""), *[(wire.PING, b"")] * 300)
+
+    *pings, error = [fact for batch in batches_of(protocol, data) for fact in batch]
+
+    assert pings == [Ping(b"")] * 300
+    assert isinstance(error, ProtocolError)
+    assert not protocol.backlog and protocol.receive(b"") == []
 
 
 def test_receive_passes_on_a_long_frame_as_it_arrives(protocol, role):
@@ -261,8 +301,9 @@ def test_receive_takes_what_is_exactly_at_the_limits(role):
 def test_receive_holds_no_message_to_a_limit_that_is_not_set(protocol, role):
     """Without limits a long message of many fragments passes."""
     fragments = [(wire.CONT, b"x" * 1000, False)] * 2000
+    data = inbound(role, (2, b"", False), *fragments, (wire.CONT, b""))
 
-    facts = protocol.receive(inbound(role, (2, b"", False), *fragments, (wire.CONT, b"")))
+    facts = [fact for batch in batches_of(protocol, data) for fact in batch]
 
     assert story(facts) == [b"x" * 2_000_000]
 

@@ -275,7 +275,7 @@ def test_a_callback_that_closes_while_recv_reads():
         pong = ws.ping_nowait(b"?")
         pong.add_done_callback(lambda _: ws.close(4000))
         receiving = Running(ws.recv)
-        eventually(lambda: blocked_in(receiving.thread, "fill"))
+        eventually(lambda: blocked_in(receiving.thread, "fill", "get"))
         peer.recv()
         peer.send(10, b"?")
         assert peer.recv_until(8)[:2] == (4000).to_bytes(2, "big")

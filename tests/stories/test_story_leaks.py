@@ -42,7 +42,11 @@ def polite_echo(ws):
 
 @plain_and_tls
 def test_a_thousand_connections(secure, serve):
-    """Memory is what tracemalloc counts: all that Python allocated; after a warm-up."""
+    """
+    Memory is what tracemalloc counts: all that Python allocated; after a warm-up.
+
+    What leaks grows each time, a large table of Python's own once in a while.
+    """
     count = 1000 if not secure else 240
     port = serve(polite_echo, ssl=server_context() if secure else None).server_address[1]
 
@@ -61,11 +65,14 @@ def test_a_thousand_connections(secure, serve):
     tracemalloc.start()
     try:
         visits(0, 100)
-        gc.collect()
-        before = tracemalloc.get_traced_memory()[0]
-        visits(0, count // 2)
-        gc.collect()
-        assert tracemalloc.get_traced_memory()[0] - before < 300_000
+        grown = []
+        while not grown or (grown[-1] > 300_000 and len(grown) < 3):
+            gc.collect()
+            before = tracemalloc.get_traced_memory()[0]
+            visits(0, count // 2)
+            gc.collect()
+            grown.append(tracemalloc.get_traced_memory()[0] - before)
+        assert grown[-1] <= 300_000, grown
     finally:
         tracemalloc.stop()
     eventually(lambda: open_fds() <= fds)

@@ -6,6 +6,7 @@ import concurrent.futures
 import contextlib
 import queue
 import socket
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ import syncws
 from support.peer import Peer
 from support.threads import WATCHDOG, Running
 from support.tls import client_context, server_context
+from support.wire import CONT, TEXT
 
 REQUEST = (
     b"GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -45,6 +47,29 @@ class QuickPeer(Peer):
             got, payload = self.recv()
             if got == opcode:
                 return payload
+
+
+@contextlib.contextmanager
+def held(ws: syncws.Connection, peer: Peer) -> Iterator[None]:
+    """Let another thread be in the middle of a message; end it when the block ends."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def parts() -> Iterator[str]:
+        yield "begin"
+        begun.set()
+        assert go_on.wait(WATCHDOG)
+        yield "end"
+
+    sending = Running(ws.send, parts())
+    assert begun.wait(WATCHDOG)
+    assert peer.recv() == (TEXT, b"begin")
+    try:
+        yield
+    finally:
+        go_on.set()
+        sending.result()
+    assert peer.recv() == (CONT, b"end")
+    assert peer.recv() == (CONT, b"")
 
 
 def send_around_a_ping(ws: syncws.Connection) -> concurrent.futures.Future[float]:
@@ -151,3 +176,12 @@ def connect_to(port: int, secure: bool = False, **options: Any) -> syncws.Connec
     if secure:
         options.update(ssl=client_context(), server_hostname="localhost")
     return syncws.connect(f"{'wss' if secure else 'ws'}://127.0.0.1:{port}/", **options)
+
+
+@contextlib.contextmanager
+def accepted(**options: Any) -> Iterator[tuple[socket.socket, Running]]:
+    """Yield the socket of a client, who is connecting in another thread, and that client."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(WATCHDOG)
+        client = Running(connect_to, listener.getsockname()[1], **options)
+        yield listener.accept()[0], client

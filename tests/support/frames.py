@@ -8,6 +8,13 @@ from typing import NamedTuple
 from .peer import Peer
 from .wire import CONTROL_OPCODES, mask
 
+CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+
+
+def closing(code: int, reason: bytes = b"") -> bytes:
+    """Return the payload of a Close frame."""
+    return code.to_bytes(2, "big") + reason
+
 
 class Seen(NamedTuple):
     """One frame."""

@@ -26,21 +26,26 @@ class Peer:
         """Be the server: accept one client and its opening handshake, and grant extensions."""
         sock, _ = listener.accept()
         peer = cls(sock, masked=False)
-        head = peer.read_until(b"\r\n\r\n")
+        peer.accept_opening(extensions)
+        return peer
+
+    def accept_opening(self, extensions: bytes = b"") -> bytes:
+        """Accept an opening handshake; return the request's head."""
+        head = self.read_until(b"\r\n\r\n")
         key = next(
             line.split(b":", 1)[1].strip()
             for line in head.split(b"\r\n")
             if line.lower().startswith(b"sec-websocket-key:")
         )
         accept = base64.b64encode(hashlib.sha1(key + _GUID).digest())
-        peer.sock.sendall(
+        self.sock.sendall(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             b"Sec-WebSocket-Accept: "
             + accept
             + (b"\r\nSec-WebSocket-Extensions: " + extensions if extensions else b"")
             + b"\r\n\r\n"
         )
-        return peer
+        return head
 
     @classmethod
     def connecting(cls, address: tuple[str, int], path: str = "/", rcvbuf: int = 0) -> Peer:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from syncws.deadline import Deadline
-from syncws.transport import TLSTransport, Transport
+from syncws.tls import NestedTLSTransport, TLSTransport
+from syncws.transport import Transport
 
 from .threads import WATCHDOG, Running
 from .tls import client_context, server_context
@@ -71,6 +72,19 @@ def unready_tls_pair() -> tuple[TLSTransport, TLSTransport]:
 def tls_pair() -> tuple[TLSTransport, TLSTransport]:
     """Return a client's and a server's end of a TLS stream with small buffers."""
     client, server = unready_tls_pair()
+    shaking = Running(server.handshake, soon())
+    client.handshake(soon())
+    shaking.result()
+    return client, server
+
+
+def nested_pair(
+    outer: tuple[TLSTransport, TLSTransport] | None = None,
+) -> tuple[NestedTLSTransport, NestedTLSTransport]:
+    """Return a client's and a server's end of TLS in TLS with small buffers."""
+    ours, theirs = outer or tls_pair()
+    client = NestedTLSTransport(ours, client_context(), server_hostname="localhost")
+    server = NestedTLSTransport(theirs, server_context(), server_side=True)
     shaking = Running(server.handshake, soon())
     client.handshake(soon())
     shaking.result()

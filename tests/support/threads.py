@@ -94,16 +94,27 @@ def asleep(thread: threading.Thread) -> bool:
     """
     Tell whether a thread waits in the system, as far as that can be told here.
 
-    A signal that comes just before is noticed by Python only when the wait ends. A greenlet that
-    does not run waits.
+    A signal that comes just before is noticed by Python only when the wait ends. Who waits for the
+    GIL sleeps, too; but we let go of it for a while, and then that thread is awake, or was.
+
+    A greenlet that does not run waits.
     """
     if GREENLETS:
         return True
     try:
-        with open(f"/proc/self/task/{thread.native_id}/stat", encoding="ascii") as file:
-            return file.read().rpartition(")")[2].split()[0] == "S"
+        before = _sleep_of(thread)
+        threading.Event().wait(0.01)
+        return before == _sleep_of(thread) is not None
     except FileNotFoundError:
         return True
+
+
+def _sleep_of(thread: threading.Thread) -> str | None:
+    """Return which of its sleeps a thread sleeps, or None."""
+    with open(f"/proc/self/task/{thread.native_id}/status", encoding="ascii") as file:
+        status = dict(line.split(":", 1) for line in file)
+    sleeps = status["State"].split()[0] == "S"
+    return status["voluntary_ctxt_switches"] if sleeps else None
 
 
 def live_threads() -> list[threading.Thread]:
