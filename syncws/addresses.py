@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any, Callable
+
+
+def look_up(host: str | None, port: int, flags: int = 0) -> list[Any]:
+    """
+    Return what ``getaddrinfo()`` knows of TCP at a host.
+
+    Raises:
+        socket.gaierror: there is nothing; the message names the host.
+    """
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    except socket.gaierror as exc:
+        problem = exc.strerror or exc
+        raise type(exc)(exc.errno, f"no address for {host!r}: {problem}") from None
 
 
 def address(ask: Callable[[], Any]) -> Any:

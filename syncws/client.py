@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import dataclasses
 import logging
@@ -15,8 +14,10 @@ import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Callable
 
+from .auth import Authenticate, Login
 from .codes import Role
 from .connection import Connection
+from .cutter import Cutter
 from .deadline import Deadline
 from .dial import SocketOption, dial
 from .exceptions import (
@@ -27,20 +28,24 @@ from .exceptions import (
     InvalidURI,
     TooManyRedirects,
 )
-from .options import Deflate, Options, OptionsDict
+from .options import Deflate, Options, OptionsDict, options_of
+from .proxy import open_tunnel
 from .sansio import (
     Headers,
     HeadersLike,
     Request,
     Response,
     ResponseReader,
+    basic_credentials,
     build_request,
     check_response,
     redacted,
 )
-from .transport import TLSTransport, Transport
+from .tls import check_context, start_tls
+from .transport import Transport
 from .uri import URI, parse_uri
 from .version import __version__
+from .whichproxy import Proxy, parse_proxy, system_proxy
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -66,30 +71,81 @@ class _Dialling:
     sock: socket.socket | None
     source_address: tuple[str, int] | None
     socket_options: Sequence[SocketOption]
+    login: Login
+    max_redirects: int
+    proxy: Proxy | bool
+    proxy_ssl: ssl_module.SSLContext | None
+    cutter: Cutter
+    log: logging.Logger
+    redirected: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together, or is of a wrong type."""
+        check_context("ssl", self.ssl)
+        check_context("proxy_ssl", self.proxy_ssl)
+        if self.ssl is not None and not self.uri.secure:
+            raise ValueError("ssl= is given, but the URL is ws://; use wss://")
+        if self.sock is not None and self.unix_path is not None:
+            raise ValueError("sock= and unix_path= are given; use one")
 
     def open_transport(self, deadline: Deadline) -> Transport:
-        """Connect TCP, and TLS for wss."""
-        if self.sock is not None:
-            sock = self.sock
-        elif self.unix_path is not None:
-            sock = _dial_unix(self.unix_path, deadline)
+        """Connect TCP, maybe through a proxy, and TLS for wss."""
+        uri = self.uri
+        context = (self.ssl or _default_context()) if uri.secure else None
+        proxy = self._proxy()
+        if proxy is not None:
+            transport = self._tunnel(proxy, deadline)
         else:
-            uri = self.uri
-            sock = dial(uri.host, uri.port, deadline, self.source_address, self.socket_options)
-        if not self.uri.secure:
-            return Transport(sock)
-        try:
-            context = self.ssl or _default_context()
-            name = self.server_hostname or self.uri.host
-            transport = TLSTransport(sock, context, server_hostname=name)
-            transport.handshake(deadline)
-        except BaseException:
-            sock.close()
-            raise
-        return transport
+            transport = Transport(self._dial(deadline))
+            self.cutter.take(transport)
+        if context is None:
+            return transport
+        return start_tls(transport, context, self.server_hostname or uri.host, deadline)
+
+    def _proxy(self) -> Proxy | None:
+        """Return the proxy for the place where we go now."""
+        if self.sock is not None or self.unix_path is not None or self.proxy is False:
+            return None
+        return system_proxy(self.uri) if self.proxy is True else self.proxy
+
+    def _dial(self, deadline: Deadline) -> socket.socket:
+        if self.sock is not None:
+            return self.sock
+        if self.unix_path is not None:
+            return _dial_unix(self.unix_path, deadline)
+        uri = self.uri
+        return dial(uri.host, uri.port, deadline, self.source_address, self.socket_options)
+
+    def _tunnel(self, proxy: Proxy, deadline: Deadline) -> Transport:
+        return open_tunnel(
+            proxy,
+            self.uri,
+            deadline,
+            context=(self.proxy_ssl or _default_context()) if proxy.scheme == "https" else None,
+            user_agent=self.headers.get("User-Agent"),
+            source_address=self.source_address,
+            socket_options=self.socket_options,
+            opened=self.cutter.take,
+            log=self.log,
+        )
+
+    def goes_on(self, request: Request, response: Response) -> bool:
+        """Follow a redirect, or answer a 401; return whether there is to be another attempt."""
+        if response.status in _REDIRECTS and "Location" in response.headers:
+            self.redirect(response.headers["Location"])
+            return True
+        answer = None if self.sock is not None else self.login.answer(request, response)
+        if answer is not None:
+            self.headers["Authorization"] = answer
+        return answer is not None
 
     def redirect(self, location: str) -> None:
         """Go to another place, without what was meant for this one only."""
+        if self.redirected >= self.max_redirects:
+            raise TooManyRedirects(
+                f"redirected more than {self.max_redirects} times; see max_redirects="
+            )
+        self.redirected += 1
         here, there = self.uri, _resolved(self.uri, location)
         place = there.host_header
         if here.secure and not there.secure:
@@ -100,6 +156,7 @@ class _Dialling:
             for name in (*_CREDENTIALS, "Host"):
                 self.headers.discard(name)
             self.server_hostname = None
+            self.login.end()
         elif self.sock is not None:
             raise TooManyRedirects(f"redirected to {place}, but sock= can be used only once")
         self.uri = there
@@ -115,14 +172,17 @@ def connect(
     subprotocols: Sequence[str] | None = None,
     additional_headers: HeadersLike | None = None,
     user_agent_header: str | None = USER_AGENT,
-    auth: tuple[str, str] | None = None,
+    auth: tuple[str, str] | Authenticate | None = None,
     cookies: Mapping[str, str] | None = None,
+    proxy: str | bool | None = True,
+    proxy_ssl: ssl_module.SSLContext | None = None,
     max_redirects: int = 5,
     unix_path: str | None = None,
     source_address: tuple[str, int] | None = None,
     socket_options: Iterable[SocketOption] = (),
     logger: logging.Logger | None = None,
     create_connection: Callable[..., Connection] | None = None,
+    _cutter: Cutter | None = None,
     **options: Unpack[OptionsDict],
 ) -> Connection:
     """
@@ -140,8 +200,13 @@ def connect(
         subprotocols: names in order of preference; see ``Connection.subprotocol``.
         additional_headers: further header fields of the request.
         user_agent_header: the User-Agent header; ``None`` sends none.
-        auth: user and password for Basic authentication (RFC 7617).
+        auth: user and password for Basic authentication (RFC 7617); or a function, such as a
+            ``DigestAuth``, that is called with a ``Challenge`` when the server answers 401, and
+            returns the Authorization header for another attempt, or ``None``. Up to three times.
         cookies: names and values of cookies to send.
+        proxy: the URL of an HTTP or SOCKS proxy, ``"http://user:password@host:port"``; True for the
+            one that the environment or the system has for this URL, ``None`` for none.
+        proxy_ssl: the TLS settings for an ``https://`` proxy; the default is that of ``ssl``.
         max_redirects: how many redirects to follow; credentials are not sent to another origin.
         unix_path: connect to this Unix socket; the URL then only makes the request.
         source_address: (address, port) to connect from; port 0 for any.
@@ -153,18 +218,16 @@ def connect(
             ``max_queue_bytes``, ``fragment_size``, ``compression``.
 
     Raises:
-        InvalidURI, ValueError, TypeError: an argument cannot be used.
+        InvalidURI, InvalidProxy, ValueError, TypeError: an argument cannot be used.
         OSError: the name is unknown, or no address could be connected to; ``ssl.SSLError`` for TLS.
         TimeoutError: ``open_timeout`` lapsed.
         InvalidStatus: the server answered with something else than a WebSocket.
         InvalidHandshake: its answer breaks a rule.
+        ProxyError: the proxy opened no way to the server.
+        ImportError: a SOCKS proxy needs ``syncws[socks]``.
     """
-    settings = Options(**options)
+    settings = options_of(options)
     uri = parse_uri(url)
-    if ssl is not None and not uri.secure:
-        raise ValueError("ssl= is given, but the URL is ws://; use wss://")
-    if sock is not None and unix_path is not None:
-        raise ValueError("sock= and unix_path= are given; use one")
     dialling = _Dialling(
         uri,
         _request_headers(user_agent_header, auth or uri.credentials, cookies, additional_headers),
@@ -177,18 +240,32 @@ def connect(
         sock,
         source_address,
         list(socket_options),
+        Login(auth if callable(auth) else None),
+        max_redirects,
+        _checked_proxy(proxy, proxy_ssl, sock is not None or unix_path is not None),
+        proxy_ssl,
+        _cutter or Cutter(),
+        logger or logging.getLogger("syncws.client"),
     )
-    log = logger or logging.getLogger("syncws.client")
-    make = create_connection or Connection
+    return _open(dialling, settings, create_connection or Connection, logger)
+
+
+def _open(
+    dialling: _Dialling,
+    settings: Options,
+    make: Callable[..., Connection],
+    logger: logging.Logger | None,
+) -> Connection:
+    """Do opening handshakes until one succeeds or fails for good, all under one deadline."""
+    log = dialling.log
     deadline = Deadline(settings.open_timeout)
-    for _ in range(max_redirects + 1):
+    while True:
         transport, request, response, trailing = _handshake(dialling, deadline, log)
         try:
-            if response.status in _REDIRECTS and "Location" in response.headers:
-                transport.close()
-                dialling.redirect(response.headers["Location"])
-                continue
             if response.status != 101:
+                transport.close()
+                if dialling.goes_on(request, response):
+                    continue
                 raise InvalidStatus(response.status, response.headers.items(), response.body)
             check_response(request, response)
             connection = make(transport, Role.CLIENT, request, response, settings, logger)
@@ -198,7 +275,6 @@ def connect(
             raise
         connection._start(trailing)
         return connection
-    raise TooManyRedirects(f"redirected more than {max_redirects} times; see max_redirects=")
 
 
 def _handshake(
@@ -236,16 +312,30 @@ def _handshake(
     return transport, request, response, reader.trailing()
 
 
+def _checked_proxy(
+    proxy: str | bool | None, proxy_ssl: ssl_module.SSLContext | None, connected: bool
+) -> Proxy | bool:
+    """Return the proxy of an argument, or whether to look for one."""
+    if proxy is None or isinstance(proxy, bool):
+        return bool(proxy)
+    chosen = parse_proxy(proxy)
+    if connected:
+        raise ValueError("proxy= is given, and sock= or unix_path=; use one")
+    if proxy_ssl is not None and chosen.scheme != "https":
+        raise ValueError(f"proxy_ssl= is given, but the proxy is {chosen.scheme}://; use https://")
+    return chosen
+
+
 def _request_headers(
     user_agent: str | None,
-    auth: tuple[str, str] | None,
+    auth: tuple[str, str] | Authenticate | None,
     cookies: Mapping[str, str] | None,
     additional: HeadersLike | None,
 ) -> Headers:
     headers = Headers()
     if user_agent is not None:
         headers.add("User-Agent", user_agent)
-    if auth is not None:
+    if auth is not None and not callable(auth):
         headers.add("Authorization", basic_credentials(*auth))
     if cookies:
         headers.add("Cookie", _cookie_header(cookies))
@@ -267,18 +357,6 @@ def _resolved(here: URI, location: str) -> URI:
         raise InvalidHeader("Location", str(exc)) from None
     except ValueError:  # not told in urllib's words: they may quote a password
         raise InvalidHeader("Location", "it is not a URL") from None
-
-
-def basic_credentials(user: str, password: str) -> str:
-    """
-    Return the value of an Authorization header (RFC 7617).
-
-    Raises:
-        ValueError: the user name has a colon.
-    """
-    if ":" in user:
-        raise ValueError("a user name for Basic authentication has no colon (RFC 7617 section 2)")
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
 def _cookie_header(cookies: Mapping[str, str]) -> str:

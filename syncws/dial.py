@@ -15,6 +15,7 @@ import socket
 import threading
 from collections.abc import Iterable, Sequence
 
+from .addresses import look_up
 from .deadline import Deadline
 
 # RFC 8305 section 5: "Connection Attempt Delay"; 250 ms is what it recommends.
@@ -45,7 +46,7 @@ def dial(
         TimeoutError: the deadline lapsed.
         OSError: the name is unknown, or no address could be connected to.
     """
-    addresses = _interleaved(_resolve(host, port, deadline))
+    addresses = _interleaved(resolve(host, port, deadline))
     options = list(socket_options)
     errors: list[str] = []
     with _Selector() as attempts:
@@ -108,13 +109,26 @@ def _first(
             assert isinstance(sock, socket.socket)
             attempts.unregister(sock)
             error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if not error:
+            if not error and not _reached_itself(sock):
                 return sock
             sock.close()
-            errors.append(_one_failure(key.data, os.strerror(error)))
+            errors.append(_one_failure(key.data, os.strerror(error or errno.ECONNREFUSED)))
         if more or not ready:
             return None  # one failed: the next need not wait
     return None
+
+
+def _reached_itself(sock: socket.socket) -> bool:
+    """
+    Tell whether a socket is connected to itself, as TCP allows.
+
+    It happens where nobody listens, to who tries again and again on one machine: sooner or later
+    the system draws the wanted port as the socket's own.
+    """
+    try:
+        return bool(sock.getsockname() == sock.getpeername())
+    except OSError:  # gone again: the handshake will find that
+        return False
 
 
 def _one_failure(where: object, reason: str) -> str:
@@ -135,8 +149,14 @@ def _interleaved(addresses: Sequence[_Address]) -> list[_Address]:
     return [address for pair in pairs for address in pair if address is not None]
 
 
-def _resolve(host: str, port: int, deadline: Deadline) -> list[_Address]:
-    """Look the name up, in a thread that may stay behind: getaddrinfo() knows no timeout."""
+def resolve(host: str, port: int, deadline: Deadline) -> list[_Address]:
+    """
+    Look a name up. Blocks, in a thread that may stay behind: getaddrinfo() knows no timeout.
+
+    Raises:
+        TimeoutError: the deadline lapsed.
+        OSError: the name is unknown.
+    """
     with contextlib.suppress(socket.gaierror):
         return _getaddrinfo(host, port, socket.AI_NUMERICHOST)
     result: list[list[_Address] | BaseException] = []
@@ -159,5 +179,5 @@ def _resolve(host: str, port: int, deadline: Deadline) -> list[_Address]:
 
 
 def _getaddrinfo(host: str, port: int, flags: int) -> list[_Address]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)
+    found = look_up(host, port, flags)
     return [(family, kind, protocol, where) for family, kind, protocol, _, where in found]

@@ -160,6 +160,14 @@ class InvalidURI(WebSocketException, ValueError):
         self.uri = uri
 
 
+class InvalidProxy(WebSocketException, ValueError):
+    """The URL of a proxy is not one that connect() can use; it may come from the environment."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(f"{url!r} is not the URL of a proxy: {problem}")
+        self.url = url
+
+
 class InvalidHandshake(WebSocketException):
     """
     The opening handshake failed (RFC 6455 section 4).
@@ -227,6 +235,33 @@ class InvalidStatus(InvalidHandshake):
 
 class TooManyRedirects(InvalidHandshake):
     """The server redirected more often than ``max_redirects``, or to where we must not go."""
+
+
+class ProxyError(InvalidHandshake):
+    """The proxy opened no way to the server: it refused, or what it said cannot be used."""
+
+
+class InvalidProxyStatus(ProxyError):
+    """
+    The HTTP proxy refused to open a tunnel (RFC 9110 section 9.3.6).
+
+    Attributes:
+        status: the HTTP status code; 407 means that it wants a user and a password, or others.
+        headers: (name, value) pairs in the order received.
+        body: the response's body, cut at 64 KiB.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        status: int,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> None:
+        super().__init__(problem)
+        self.status = status
+        self.headers = list(headers)
+        self.body = body
 
 
 class TooManyConnections(InvalidHandshake):

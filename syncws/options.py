@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import TypedDict, cast
 
 MIN_WINDOW_BITS, MAX_WINDOW_BITS = 8, 15  # RFC 7692 section 7.1.2
 
@@ -128,6 +129,7 @@ class Options:
 
 
 _DEFLATE = Deflate()
+_NAMES = [field.name for field in dataclasses.fields(Options)]
 
 
 class OptionsDict(TypedDict, total=False):
@@ -144,3 +146,19 @@ class OptionsDict(TypedDict, total=False):
     max_queue_bytes: int | None
     fragment_size: int | None
     compression: Deflate | str | None
+
+
+def options_of(arguments: Mapping[str, object]) -> Options:
+    """
+    Return the Options of keyword arguments.
+
+    Raises:
+        TypeError, ValueError: one of them is unknown, or cannot be used.
+    """
+    for name in arguments:
+        if name not in _NAMES:
+            raise TypeError(
+                f"unexpected keyword argument {name!r}; the options of a connection are "
+                f"{', '.join(_NAMES)}"
+            )
+    return Options(**cast(OptionsDict, arguments))

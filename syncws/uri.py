@@ -1,10 +1,12 @@
-"""WebSocket URLs (RFC 6455 section 3)."""
+"""WebSocket URLs (RFC 6455 section 3), and what they have in common with those of proxies."""
 
 from __future__ import annotations
 
 import dataclasses
 import ipaddress
 import urllib.parse
+from collections.abc import Mapping
+from typing import Callable, NamedTuple
 
 from .exceptions import InvalidURI
 
@@ -46,6 +48,15 @@ class URI:
         return self.secure, self.host, self.port
 
 
+class Place(NamedTuple):
+    """Where a URL leads, its host in ASCII; ``parts`` has the rest of it."""
+
+    host: str
+    port: int
+    credentials: tuple[str, str] | None
+    parts: urllib.parse.SplitResult
+
+
 def parse_uri(uri: str) -> URI:
     """
     Take a WebSocket URL apart.
@@ -53,43 +64,48 @@ def parse_uri(uri: str) -> URI:
     Raises:
         InvalidURI: it is not one.
     """
-    if not isinstance(uri, str):
-        raise TypeError(f"a URL is a str; got {type(uri).__name__}")
-    shown = _without_credentials(uri)
-    if any(char <= " " or char == "\x7f" for char in uri):
-        raise InvalidURI(shown, "it has a space or a control character")
-    # Why urllib refuses is not told in its words: they may quote the password.
-    try:
-        parts = urllib.parse.urlsplit(uri)
-        host = parts.hostname
-    except ValueError:
-        raise InvalidURI(shown, "its host cannot be read") from None
-    if parts.scheme not in _PORTS:
-        raise InvalidURI(shown, "its scheme is not ws or wss")
-    if not host:
-        raise InvalidURI(shown, "it has no host")
+    shown = without_credentials(uri)
+    host, port, credentials, parts = split_url(uri, _PORTS, lambda why: InvalidURI(shown, why))
     if parts.fragment:
         raise InvalidURI(shown, "it has a fragment (#...), which RFC 6455 section 3 forbids")
-    port = _port(parts)
-    if port == 0:
-        raise InvalidURI(shown, "its port is not a number from 1 to 65535")
     try:
         target = urllib.parse.quote(parts.path or "/", safe=_SAFE)
         if parts.query:
             target += "?" + urllib.parse.quote(parts.query, safe=_SAFE)
     except UnicodeError as exc:
         raise InvalidURI(shown, str(exc)) from None
+    return URI(parts.scheme == "wss", host, port, target, credentials)
+
+
+def split_url(url: str, ports: Mapping[str, int], invalid: Callable[[str], Exception]) -> Place:
+    """
+    Take a URL apart that has one of these schemes, whose ports are given, too.
+
+    Raises:
+        what ``invalid`` makes of a problem.
+    """
+    if any(char <= " " or char == "\x7f" for char in url):
+        raise invalid("it has a space or a control character")
+    # Why urllib refuses is not told in its words: they may quote the password.
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        raise invalid("its host cannot be read") from None
+    if parts.scheme not in ports:
+        raise invalid(f"its scheme is not {', '.join([*ports][:-1])} or {[*ports][-1]}")
+    if not host:
+        raise invalid("it has no host")
+    port = _port(parts)
+    if port == 0:
+        raise invalid("its port is not a number from 1 to 65535")
     credentials = None
     if parts.username is not None:
         unquote = urllib.parse.unquote
         credentials = (unquote(parts.username), unquote(parts.password or ""))
-    return URI(
-        parts.scheme == "wss",
-        _ascii_host(host, parts.netloc.rpartition("@")[2].startswith("["), shown),
-        port or _PORTS[parts.scheme],
-        target,
-        credentials,
-    )
+    bracketed = parts.netloc.rpartition("@")[2].startswith("[")
+    host = _ascii_host(host, bracketed, invalid)
+    return Place(host, port or ports[parts.scheme], credentials, parts)
 
 
 def _port(parts: urllib.parse.SplitResult) -> int | None:
@@ -100,26 +116,31 @@ def _port(parts: urllib.parse.SplitResult) -> int | None:
         return 0
 
 
-def _ascii_host(host: str, bracketed: bool, shown: str) -> str:
+def _ascii_host(host: str, bracketed: bool, invalid: Callable[[str], Exception]) -> str:
     try:
         kind = ipaddress.IPv6Address if bracketed else ipaddress.ip_address
         kind(host.partition("%")[0])
         return host
     except ValueError:
         if bracketed:  # urllib of Python 3.9 takes anything
-            raise InvalidURI(shown, "its host is not an IPv6 address") from None
+            raise invalid("its host is not an IPv6 address") from None
     try:
         return host.encode("idna").decode("ascii")
     except UnicodeError as exc:
-        raise InvalidURI(shown, f"its host is not a name: {exc}") from None
+        raise invalid(f"its host is not a name: {exc}") from None
 
 
-def _without_credentials(uri: str) -> str:
+def without_credentials(uri: str) -> str:
     """
     Return the URL as it may stand in an error message or a log.
 
     A password may hold anything where it was not escaped, so all before the last "@" goes.
+
+    Raises:
+        TypeError: it is not a str.
     """
+    if not isinstance(uri, str):
+        raise TypeError(f"a URL is a str; got {type(uri).__name__}")
     before, at, after = uri.rpartition("@")
     scheme, separator, _ = before.partition("://")
     return f"{scheme if separator else ''}{separator}***@{after}" if at else uri

@@ -225,11 +225,11 @@ def test_missing_unix_socket_is_an_oserror(tmp_path):
 
 
 def test_unknown_name_is_an_oserror(monkeypatch):
-    """A name that nobody knows raises what getaddrinfo() raised."""
+    """A name that nobody knows raises what getaddrinfo() raised, and the name."""
     unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
     monkeypatch.setattr(socket, "getaddrinfo", functools.partial(fail_with, unknown))
 
-    with pytest.raises(socket.gaierror, match="not known"):
+    with pytest.raises(socket.gaierror, match=r"'nowhere.example': Name .*not known"):
         syncws.connect("ws://nowhere.example/")
 
 
@@ -572,6 +572,12 @@ def test_bad_values(listener, options):
         {"max_size": 1.5},
         {"max_sise": 1},
         {"compression": "gzip"},
+        {"ssl": True},
+        {"proxy_ssl": True},
+        {"additional_headers": ["ab"]},
+        {"additional_headers": [b"ab"]},
+        {"additional_headers": [1]},
+        {"additional_headers": [("a", "b", "c")]},
     ],
     ids=str,
 )
@@ -581,6 +587,11 @@ def test_bad_types(listener, options):
         syncws.connect(address(listener), **options)
 
     assert nobody_came(listener)
+
+
+def test_an_unknown_argument_is_told_with_those_that_there_are():
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'timeout'.*open_timeout, "):
+        syncws.connect("ws://localhost/", timeout=3)
 
 
 # The response.

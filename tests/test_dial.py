@@ -242,6 +242,18 @@ def test_a_lapsed_deadline_times_out(dead):
         dial(*dead, Deadline(0))
 
 
+def test_a_socket_that_reaches_itself_reached_nobody():
+    """TCP lets a socket connect to its own port; there is no server behind that."""
+    shared = (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with socket.socket() as keeper:  # so that the port is nobody else's
+        keeper.setsockopt(*shared)
+        keeper.bind(("127.0.0.1", 0))
+        host, port = keeper.getsockname()
+
+        with pytest.raises(ConnectionRefusedError):
+            dial(host, port, Deadline(10), (host, port), [shared])
+
+
 def test_an_unknown_name_is_told(monkeypatch):
     """The system's own error comes through."""
 
@@ -271,7 +283,7 @@ def test_a_slow_name_service_is_waited_for(names, good):
     names["slow.test"] = [good]
     names.answering.clear()
     dialling = Running(dial, "slow.test", 1, soon())
-    eventually(lambda: blocked_in(dialling.thread, "_resolve"))
+    eventually(lambda: blocked_in(dialling.thread, "resolve"))
 
     names.answering.set()
 

@@ -17,7 +17,7 @@ from support.tls import CERTS
 from syncws.addresses import address_text
 
 # Debian keeps them where only root looks.
-_PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
+PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
 README = pathlib.Path(__file__).parents[2] / "README.md"
 PEM = CERTS / "localhost.pem"
 
@@ -101,7 +101,7 @@ class Proxy:
         folder: pathlib.Path,
         changes: dict[str, str] | None = None,
     ) -> None:
-        if shutil.which(route.program, path=_PATH) is None:
+        if shutil.which(route.program, path=PATH) is None:
             missing(route.program, f"apt-get install {route.program}")
         family = socket.AF_INET6 if ":" in route.host else socket.AF_INET
         self._log = folder / "log"
@@ -118,10 +118,29 @@ class Proxy:
 
     def close(self) -> None:
         """Kill it with its workers; what it said is shown if the test failed."""
-        if self._process.returncode is None:  # later its number may be somebody else's
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(WATCHDOG)
-            print(self._log.read_text())
+        end(self._process, self._log)
+
+
+def run(command: list[str], log: pathlib.Path, listener: int = -1) -> subprocess.Popen[bytes]:
+    """Start a program, which may inherit a socket."""
+    with log.open("wb") as output:
+        return subprocess.Popen(
+            command,
+            env={**os.environ, "PATH": PATH, "NGINX": f"{listener};"},  # nginx: what it inherits
+            pass_fds=[listener] if listener >= 0 else [],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def end(process: subprocess.Popen[bytes], log: pathlib.Path) -> None:
+    """Kill a program with its workers; what it said is shown if the test failed."""
+    if process.returncode is None:  # later its number may be somebody else's
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(WATCHDOG)
+        print(log.read_text(errors="replace"))
 
 
 def _start(
@@ -132,16 +151,7 @@ def _start(
         "nginx": ["nginx", "-e", "stderr", "-p", str(folder), "-c", str(config)],
         "haproxy": ["haproxy", "-db", "-f", str(config)],
     }[program]
-    with log.open("wb") as stderr:
-        return subprocess.Popen(
-            command,
-            env={**os.environ, "PATH": _PATH, "NGINX": f"{listener};"},  # nginx: what it inherits
-            pass_fds=[listener],
-            stdin=subprocess.DEVNULL,
-            stdout=stderr,
-            stderr=stderr,
-            start_new_session=True,
-        )
+    return run(command, log, listener)
 
 
 def _snippet(program: str, changes: dict[str, str]) -> str:
