@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import time
 from collections.abc import Awaitable
 from typing import Callable, NamedTuple, Union
 
@@ -10,6 +12,7 @@ from task import Task, expect
 from timing import AsyncRun, timed_async
 
 Message = Union[str, bytes]
+_TICK = 0.001  # seconds
 
 
 class Link(NamedTuple):
@@ -28,6 +31,8 @@ async def measure(connect: Connect, task: Task) -> dict[str, float]:
     if task.op == "connect":
         return await timed_async(_connect(connect, task), task)
     link = await connect(task)
+    if task.op == "stuck":
+        return await _stuck(link, task)
     return await timed_async(await _RUNS[task.op](link, task), task)
 
 
@@ -95,6 +100,20 @@ async def _send(link: Link, task: Task) -> AsyncRun:
         expect(await link.recv(), str(count))
 
     return run
+
+
+async def _stuck(link: Link, task: Task) -> dict[str, float]:
+    """Tell by how much a task that sleeps for a millisecond at a time oversleeps, at most."""
+    waiting = [
+        asyncio.ensure_future(link.send(bytes(task.size))) for _ in range(2**26 // task.size)
+    ]
+    longest = 0.0
+    end = time.perf_counter() + max(task.seconds, 0.5)
+    while (before := time.perf_counter()) < end:
+        await asyncio.sleep(_TICK)
+        longest = max(longest, time.perf_counter() - before - _TICK)
+    expect(all(sending.done() for sending in waiting), False)
+    return {"lag": longest}
 
 
 _RUNS = {"round_trips": _round_trips, "receive": _receive, "send": _send, "send_many": _send}
