@@ -14,6 +14,7 @@ import sys
 import pytest
 
 import syncws
+from aio import early, programs
 from peers.tabs import once, tab
 from support.threads import WATCHDOG, Running
 
@@ -71,10 +72,11 @@ def http(server):
     return server.url.replace("ws", "http", 1) + "/"
 
 
-def test_the_demo_page_shows_the_time_of_the_demo_server(new_tab):
-    """``examples/show_time_server.py`` serves the page and the times, and says goodbye."""
+@pytest.mark.parametrize("name", ["show_time_server.py", "aio/show_time_server.py"])
+def test_the_demo_page_shows_the_time_of_the_demo_server(name, new_tab):
+    """The example serves the page and the times, and says goodbye."""
     tab = new_tab()
-    command = [sys.executable, str(EXAMPLES / "show_time_server.py"), "0", "127.0.0.1"]
+    command = [sys.executable, str(EXAMPLES / name), "0", "127.0.0.1"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
         try:
             url = server.stdout.readline().decode().split()[-1]
@@ -90,6 +92,20 @@ def test_the_demo_page_shows_the_time_of_the_demo_server(new_tab):
     assert abs(age) < datetime.timedelta(minutes=5)
     assert state == "open"
     assert end == "closed with 1001"
+
+
+def test_the_page_of_early_websockets_shows_the_time(new_tab, tmp_path):
+    """It is a file, which has no origin: the server must let such pages in."""
+    tab = new_tab()
+    program = early.SEND_TIME_TODAY.replace("8765)", "8765, origins=['null'])")
+    page = tmp_path / "show_time.html"
+    with programs.free_port() as port, programs.running(program, port) as server:
+        programs.visit(server, port).close()
+        page.write_text(early.SHOW_TIME.replace("8765", str(port)))
+        tab.visit(page.as_uri())
+        shown = once(tab, "(document.querySelector('li') || {}).textContent")
+
+    datetime.datetime.fromisoformat(shown)
 
 
 def test_a_page_of_our_server_talks_to_it(serve, new_tab):
