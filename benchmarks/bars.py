@@ -89,6 +89,12 @@ BARS = (
     *_against("deflate-receive-4k", "rate", websockets_sync=1.0),
     *_against("deflate-receive-64k", "rate", websockets_sync=1.0),
     *_against("deflate-idle-server", "rss", websockets_sync=1.0),
+    Bar("aio-receive-32", "rate", 5, ("websockets-asyncio",), "syncws-aio"),
+    *(
+        Bar(f"aio-roundtrip-{where}", "time", 1.0, ("websockets-asyncio",), "syncws-aio")
+        for where in ("client-32-one-cpu", "client-32", "server-32-one-cpu", "server-32")
+    ),
+    Bar("aio-stuck", "lag", 20, (), "syncws-aio"),
     Bar("growth-one-cpu", "cpu_growth", 1.3),
     Bar("growth", "cpu_growth", 1.3),
     Bar("growth-busy-one-cpu", "cpu_growth", 1.3),

@@ -10,7 +10,7 @@ import pathlib
 import subprocess
 import sys
 
-OURS = ("syncws-c", "syncws-pure")
+OURS = ("syncws-c", "syncws-pure", "syncws-aio")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Contestant:
     distributions: tuple[str, ...]  # what must be installed
     roles: tuple[str, ...] = ("client", "server")
     pure: bool = False  # syncws without its C codec
+    facade: bool = False  # syncws in an event loop: only in scenarios that name it
 
     @property
     def versions(self) -> dict[str, str]:
@@ -50,6 +51,14 @@ class Contestant:
 ALL = (
     Contestant("syncws-c", "syncws (C)", "syncws_threads", ("syncws",)),
     Contestant("syncws-pure", "syncws (pure Python)", "syncws_threads", ("syncws",), pure=True),
+    Contestant("syncws-aio", "syncws.aio", "syncws_aio", ("syncws",), facade=True),
+    Contestant(
+        "syncws-aio-uvloop",
+        "syncws.aio (uvloop)",
+        "syncws_aio_uvloop",
+        ("syncws", "uvloop"),
+        facade=True,
+    ),
     Contestant("websockets-sync", "websockets.sync", "websockets_sync", ("websockets",)),
     Contestant("websockets-asyncio", "websockets.asyncio", "websockets_asyncio", ("websockets",)),
     Contestant(

@@ -37,6 +37,7 @@ METRICS = {
     "pss": Metric("PSS, KiB", 1 / 1024, compared=False),
     "threads": Metric("threads", compared=False),
     "fds": Metric("file descriptors", compared=False),
+    "lag": Metric("longest lag of the loop, ms", 1e3),
     "cpu_10": Metric("server CPU at 10, µs", 1e6, compared=False),
     "cpu_100": Metric("at 100", 1e6, compared=False),
     "cpu_500": Metric("at 500", 1e6, compared=False),
@@ -67,7 +68,7 @@ class Scenario:
 
     def takes(self, contestant: Contestant) -> bool:
         """Whether this library can be measured here."""
-        chosen = not self.contestants or contestant.name in self.contestants
+        chosen = contestant.name in self.contestants if self.contestants else not contestant.facade
         return chosen and self.role in contestant.roles
 
     def tasks(self, contestant: Contestant, common: Task) -> tuple[Task, Task]:
@@ -214,6 +215,36 @@ def _growth() -> Iterator[Scenario]:
         )
 
 
+def _aio() -> Iterator[Scenario]:
+    """The facade beside other libraries for asyncio; each named as without ``aio-``."""
+    contestants = ("syncws-aio", "syncws-aio-uvloop", "websockets-asyncio", "aiohttp", "picows")
+    same = [
+        *_round_trips("client", "32"),
+        *_round_trips("server", "32"),
+        _stream("receive", "32"),
+        _stream("send", "32"),
+        *(scenario for scenario in _servers() if scenario.op == "idle"),
+    ]
+    for scenario in same:
+        yield dataclasses.replace(
+            scenario,
+            name=f"aio-{scenario.name}",
+            title=f"{scenario.title}, in an event loop",
+            contestants=contestants,
+            plotted="",
+        )
+    yield Scenario(
+        "aio-stuck",
+        "64 MiB wait for a peer that does not read: how long other tasks of the loop wait",
+        "stuck",
+        "client",
+        "raw_server",
+        ("lag",),
+        2**20,
+        contestants=("syncws-aio", "syncws-aio-uvloop", "websockets-asyncio", "aiohttp"),
+    )
+
+
 def _all() -> Iterator[Scenario]:
     for role in ("client", "server"):
         for key in ("32", "1k", "64k", "1m"):
@@ -237,6 +268,7 @@ def _all() -> Iterator[Scenario]:
     yield from _servers()
     yield from _deflate()
     yield from _growth()
+    yield from _aio()
 
 
 ALL = tuple(_all())

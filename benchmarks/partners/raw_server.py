@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 
 from task import Task
@@ -24,6 +25,8 @@ def serve(listener: socket.socket, task: Task) -> None:
             stream(sock, task)
         elif task.op == "round_trips":
             echo(sock)
+        elif task.op == "stuck":
+            signal.pause()  # until it is killed
         else:
             sink(sock, task)
 
