@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from . import wsgi
+import importlib
+
+from . import callbacks, events, wsgi
+from .app import WebSocketApp
+from .attempts import Attempts, Backoff, is_transient
+from .auth import Challenge, DigestAuth
 from .basic_auth import basic_auth
+from .broadcast import Block, broadcast
 from .client import connect
 from .codes import CloseCode, Opcode, Role, State
 from .connection import Connection
@@ -18,25 +24,35 @@ from .exceptions import (
     InvalidHeader,
     InvalidMessage,
     InvalidOrigin,
+    InvalidProxy,
+    InvalidProxyStatus,
     InvalidStatus,
     InvalidUpgrade,
     InvalidURI,
     MessageTooBig,
     NegotiationError,
     ProtocolError,
+    ProxyError,
     TooManyConnections,
     TooManyRedirects,
     UnsupportedServer,
     WebSocketException,
 )
 from .options import Deflate, Options
+from .outgoing import PreparedMessage
+from .reconnect import Connections, reconnect
 from .sansio import SAME_ORIGIN, Headers, Request, Response
 from .server import ThreadingServer, serve
 from .stats import Stats
 from .version import __version__
+from .waiting import wait
 
 __all__ = [
     "SAME_ORIGIN",
+    "Attempts",
+    "Backoff",
+    "Block",
+    "Challenge",
     "Close",
     "CloseCode",
     "ConcurrencyError",
@@ -44,13 +60,17 @@ __all__ = [
     "ConnectionClosed",
     "ConnectionClosedError",
     "ConnectionClosedOK",
+    "Connections",
     "Deflate",
+    "DigestAuth",
     "Headers",
     "InheritedConnection",
     "InvalidHandshake",
     "InvalidHeader",
     "InvalidMessage",
     "InvalidOrigin",
+    "InvalidProxy",
+    "InvalidProxyStatus",
     "InvalidStatus",
     "InvalidURI",
     "InvalidUpgrade",
@@ -58,7 +78,9 @@ __all__ = [
     "NegotiationError",
     "Opcode",
     "Options",
+    "PreparedMessage",
     "ProtocolError",
+    "ProxyError",
     "Request",
     "Response",
     "Role",
@@ -68,10 +90,24 @@ __all__ = [
     "TooManyConnections",
     "TooManyRedirects",
     "UnsupportedServer",
+    "WebSocketApp",
     "WebSocketException",
     "__version__",
     "basic_auth",
+    "broadcast",
+    "callbacks",
     "connect",
+    "events",
+    "is_transient",
+    "reconnect",
     "serve",
+    "wait",
     "wsgi",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Load ``syncws.aio`` when it is asked for: programs that block need no event loop."""
+    if name == "aio":
+        return importlib.import_module("syncws.aio")
+    raise AttributeError(f"module 'syncws' has no attribute {name!r}")

@@ -11,19 +11,26 @@ import pathlib
 import re
 import shutil
 import signal
+import subprocess
+import sys
 import urllib.request
 
 import pytest
 
 import syncws
-from support.threads import Running
+from aio import programs
+from support.threads import WATCHDOG, Running, eventually
 from support.tls import CERTS
+from syncws.cli.exits import MEANINGS
 from syncws.sansio import render_table
 
 ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TEST_COMMAND = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/pytest"
 MARKER = "<!-- close table: the output of syncws.sansio.render_table() -->"
+
+
+FOR_EVENT_LOOPS = "asyncio and trio"
 
 
 def sections():
@@ -100,7 +107,7 @@ def in_a_folder_of_its_own(tmp_path, monkeypatch):
 @pytest.fixture
 def play(monkeypatch, serve):
     """Return a function that runs the snippets of a section; see test_readme_snippets_run."""
-    connect = syncws.connect
+    connect, reconnect = syncws.connect, syncws.reconnect
     urlopen = urllib.request.urlopen
 
     def run(code, heading, port=8765):
@@ -108,6 +115,7 @@ def play(monkeypatch, serve):
             return lambda url, **options: opened(url.replace(":8765", f":{port}"), **options)
 
         monkeypatch.setattr(syncws, "connect", there(connect))
+        monkeypatch.setattr(syncws, "reconnect", there(reconnect))
         monkeypatch.setattr(urllib.request, "urlopen", there(urlopen))
         exec(compile(code, f"README.md, {heading}", "exec"), {})
 
@@ -131,13 +139,75 @@ def play(monkeypatch, serve):
     return play_section
 
 
+def of_threads(section):
+    return section.id != FOR_EVENT_LOOPS
+
+
 @pytest.mark.usefixtures("in_a_folder_of_its_own")
-@pytest.mark.parametrize(("heading", "snippets"), sections())
+@pytest.mark.parametrize(("heading", "snippets"), list(filter(of_threads, sections())))
 def test_readme_snippets_run(heading, snippets, play):
     """Snippets run as they stand, but for the port: the clients of a section visit its server."""
     expected = pytest.raises(SystemExit) if heading in VISITORS else contextlib.nullcontext()
     with expected:
         play(heading, snippets)
+
+
+def faces_snippets(in_event_loops):
+    """Those of docs/faces.md: a server with callbacks, then clients of an echo server."""
+    text = (ROOT / "docs" / "faces.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [code for code in snippets if ("asyncio.run" in code) == in_event_loops]
+
+
+def test_faces_snippets_run(serve):
+    """Those that block, here."""
+    callbacks, *clients = faces_snippets(in_event_loops=False)
+    names = {}
+    serving = Running(exec, compile(callbacks.replace("8765", "0"), "faces.md", "exec"), names)
+    server = eventually(lambda: names.get("server"))
+    eventually(lambda: server.port)
+    talk(f"ws://localhost:{server.port}")
+    server.stop()
+    serving.result()
+    port = str(serve(echo, host="localhost").server_address[1])
+    for code in clients:
+        exec(compile(code.replace("8765", port), "faces.md", "exec"), {})
+    assert len(clients) == 2
+
+
+def test_faces_snippets_for_event_loops_run():
+    """The client visits the server, until it hears its own words."""
+    server, client = faces_snippets(in_event_loops=True)
+    with programs.free_port() as port, programs.running(server, port) as serving:
+        programs.visit(serving, port).close()
+        with programs.running(client, port) as talking:
+            assert talking.process.communicate(timeout=WATCHDOG) == ("", "")
+            assert talking.process.returncode == 0
+
+
+def test_readme_snippets_for_event_loops_run():
+    """Each is a process, since each has a loop; the clients visit the server."""
+    (section,) = (section for section in sections() if section.id == FOR_EVENT_LOOPS)
+    server, *clients = section.values[1]
+    with programs.free_port() as port, programs.running(server, port) as serving:
+        programs.visit(serving, port).close()
+        for client in clients:
+            with programs.running(client, port) as talking:
+                talking.line()
+                assert talking.process.communicate(timeout=WATCHDOG)[1] == ""
+                assert talking.process.returncode == 0
+
+
+def test_testing_snippets_run(tmp_path):
+    """Those of docs/testing.md: each is a file of tests."""
+    text = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    snippets = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    for number, code in enumerate(snippets):
+        (tmp_path / f"test_{number}.py").write_text(code, encoding="utf-8")
+    command = [sys.executable, "-W", "error", "-m", "pytest", "-p", "no:cacheprovider"]
+    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True)
+
+    assert f"{len(snippets) + 1} passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_readme_has_both_commands():
@@ -214,6 +284,13 @@ def tree(cls, depth=0):
 def test_readme_tree_of_exceptions():
     """README shows all exceptions of the library, and which is which."""
     assert "\n".join(tree(syncws.WebSocketException)) + "\n" in README
+
+
+def test_readme_tells_the_exit_codes():
+    """README says about them what --help does."""
+    table = "".join(f"| {code.value} | {text} |\n" for code, text in MEANINGS.items())
+
+    assert f"| exit code | |\n|---|---|\n{table}\n" in README
 
 
 def test_design_shows_the_close_table():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import pathlib
+import json
 import re
 import subprocess
 import sys
@@ -14,63 +14,22 @@ import urllib.request
 import pytest
 
 import syncws
+from support.examples import (
+    EXAMPLES,
+    HOST,
+    Example,
+    chat_with_callbacks,
+    chat_with_events,
+    command,
+    fetch,
+    run,
+    running,
+    serving,
+    untested,
+)
 from support.tls import CA, CERTS
-
-EXAMPLES = pathlib.Path(__file__).parents[1] / "examples"
-HOST = "127.0.0.1"
-
-
-def run(name, *arguments, stdin=""):
-    """Run an example to its end; return the lines it prints."""
-    done = subprocess.run(
-        command(name, *arguments), input=stdin, capture_output=True, encoding="utf-8"
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout.splitlines()
-
-
-class Example(subprocess.Popen):
-    """An example that is still running."""
-
-    url = ""
-
-    def wait_for(self, start):
-        """Read what it prints up to a line that starts like this; return that line."""
-        for line in self.stdout:
-            if line.startswith(start):
-                return line.rstrip("\n")
-        raise AssertionError(f"no line {start!r}; stderr:\n{self.stderr.read()}")
-
-
-@contextlib.contextmanager
-def running(name, *arguments):
-    """Start an example that does not end by itself; fail if it complains."""
-    pipe = subprocess.PIPE
-    with Example(command(name, *arguments), stdout=pipe, stderr=pipe, encoding="utf-8") as example:
-        try:
-            yield example
-        finally:
-            example.kill()
-        assert example.stderr.read() == ""
-
-
-@contextlib.contextmanager
-def serving(name):
-    """Start an example that is a server, on a free port."""
-    with running(name, 0, HOST) as example:
-        example.url = example.wait_for("listening on ").split()[-1]
-        yield example
-
-
-def command(name, *arguments):
-    strict = ["-X", "dev", "-X", "utf8", "-W", "error"]
-    return [sys.executable, *strict, str(EXAMPLES / name), *map(str, arguments)]
-
-
-def fetch(url):
-    """Get a page; return status, content type and body."""
-    with urllib.request.urlopen(url, timeout=20) as response:
-        return response.status, response.headers["Content-Type"], response.read()
+from support.tunnel import Tunnel
+from syncws.testing import ScriptedServer
 
 
 def port_of(server):
@@ -79,11 +38,14 @@ def port_of(server):
 
 def test_every_example_has_a_test():
     """A file in examples/ that nothing runs would rot."""
-    examples = {path.name for path in EXAMPLES.iterdir() if path.is_file()}
-    tests = {name[len("test_") :] for name in globals() if name.startswith("test_")}
-    names = {name for name in examples if name.rpartition(".")[0] in tests}
-
-    assert examples - {"show_time.html"} == names, "write a test named after the example"
+    assert untested(EXAMPLES, globals()) == {"show_time.html"}
+    assert untested(EXAMPLES / "live_stats", {"test_server": test_live_stats}) == {"page.html"}
+    # These are tests; chat.py is what they test.
+    assert {path.name for path in (EXAMPLES / "testing").glob("*.*")} == {
+        "chat.py",
+        "test_with_pytest.py",
+        "test_with_unittest.py",
+    }
 
 
 def test_hello_server():
@@ -95,11 +57,11 @@ def test_hello_server():
         assert ws.close_code == 1000
 
 
-def test_hello_client(serve):
+def test_hello_client():
     """It sends the name that it is told and shows the greeting."""
-    server = serve(lambda ws: ws.send(f"Hello {ws.recv()}!"))
-
-    lines = run("hello_client.py", port_of(server), HOST, stdin="Ada\n")
+    with ScriptedServer() as server:
+        server.expect("Ada").send("Hello Ada!").expect_close(1000)
+        lines = run("hello_client.py", server.port, HOST, stdin="Ada\n")
 
     assert lines == ["What is your name? > Ada", "< Hello Ada!"]
 
@@ -120,6 +82,45 @@ def test_show_time_server():
         with pytest.raises(urllib.error.HTTPError, match="404") as missing:
             fetch(example.url + "favicon.ico")
         missing.value.close()
+
+
+def test_live_stats():
+    """It counts clients and messages, and serves the page; tests/peers looks at that."""
+    with serving("live_stats/server.py") as example:
+        url = example.url.replace("http", "ws")
+        with syncws.connect(url + "stats") as viewer:
+            assert json.loads(viewer.recv(20))[0]["clients"] == 0
+            with syncws.connect(url + "echo") as ws:
+                ws.send("hello")
+                assert ws.recv(20) == "hello"
+                samples = iter(viewer)
+                while True:
+                    sample = json.loads(next(samples))[-1]
+                    if sample["median"] is not None and sample["total"] == 2:
+                        break
+        assert (sample["clients"], sample["viewers"], sum(sample["histogram"])) == (1, 1, 1)
+        page = (EXAMPLES / "live_stats" / "page.html").read_bytes()
+        assert fetch(example.url) == (200, "text/html; charset=utf-8", page)
+        with pytest.raises(urllib.error.HTTPError, match="404") as missing:
+            fetch(example.url + "favicon.ico")
+        missing.value.close()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["-m", "pytest", "-W", "error", "-p", "no:cacheprovider", EXAMPLES / "testing"],
+        [EXAMPLES / "testing" / "test_with_unittest.py"],
+    ],
+    ids=["pytest", "unittest"],
+)
+def test_testing(arguments):
+    """The tests for users to begin with pass."""
+    command = [sys.executable, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"7 passed|Ran 2 tests", done.stdout + done.stderr)
 
 
 def test_consumer():
@@ -220,6 +221,52 @@ def test_basic_auth():
     assert run("basic_auth.py") == ["you are alice", "refused with 401"]
 
 
+def test_reconnect(serve):
+    """It comes back after each end, and every number comes back once, in order."""
+
+    def handler(ws):
+        for _ in range(3):
+            ws.send(ws.recv())
+        ws.recv()
+        ws.abort()
+
+    lines = run("reconnect.py", port_of(serve(handler)), HOST, 7)
+
+    assert [line for line in lines if line[0] == "<"] == [f"< message {n}" for n in range(7)]
+    assert [line[:9] for line in lines if line[0] not in "<"] == [
+        "attempt 1",
+        "attempt 2",
+        "all 7 cam",
+    ]
+
+
+def test_token_refresh():
+    """The second connection finds its token expired, and gets another."""
+    assert run("token_refresh.py") == [
+        "welcome with token-1",
+        "refused with 401: [{'error': 'invalid_token'}]",
+        "welcome with token-2",
+    ]
+
+
+def test_proxy(serve, monkeypatch):
+    """It goes through the proxy of the environment or of the command line, or tells why not."""
+    server = serve()
+    with (
+        Tunnel(server.server_address) as good,
+        Tunnel(server.server_address, reply="403 No") as bad,
+    ):
+        monkeypatch.setenv("ws_proxy", good.url("me:hunter2@"))
+        assert run("proxy.py", "ws://example.test") == ["hello"]
+        assert run("proxy.py", server.url, "none") == ["hello"]
+        assert run("proxy.py", "ws://example.test", good.url()) == ["hello"]
+        refused = run("proxy.py", "ws://example.test", bad.url("me:hunter2@"))
+
+    assert len(good.heads) == 2
+    assert re.search(r"refused .* status 403; it wrote: ", refused[0])
+    assert "hunter2" not in refused[0]
+
+
 def test_threads():
     """Nothing is lost, torn or out of order."""
     assert run("threads.py") == ["3000 messages came back, in order"]
@@ -273,3 +320,81 @@ def test_demo():
     assert "server: received 'Hello!', sends it back" in lines
     assert "client: received 'Hello!'" in lines
     assert lines[-1] == "client: closed with 1000"
+
+
+def test_callbacks_chat():
+    """Everybody gets what somebody says, and is told who comes and goes."""
+    chat_with_callbacks("callbacks_chat.py")
+
+
+def test_callbacks_echo():
+    """A long message comes back while it is being sent."""
+    with serving("callbacks_echo.py") as example, syncws.connect(example.url, max_size=None) as ws:
+        echoed = []
+
+        def parts():
+            for _ in range(40):
+                yield bytes(2**17)
+            echoed.append(next(stream))
+            yield b"the end"
+
+        stream = ws.recv_stream(20)
+        ws.send(parts())
+        echoed.extend(stream)
+        assert b"".join(echoed) == bytes(40 * 2**17) + b"the end"
+
+
+def test_events_chat():
+    """Everybody gets what somebody says."""
+    chat_with_events("events_chat.py")
+
+
+def test_events_client(serve):
+    """It shows what happens, up to the end."""
+
+    def handler(ws):
+        ws.ping_nowait(b"x")
+        ws.send(f"you said {ws.recv()}")
+        ws.wait_closed()
+
+    assert run("events_client.py", port_of(serve(handler)), HOST) == [
+        "Ping(payload=b'x')",
+        "TextMessage(data='you said hello', frame_finished=True, message_finished=True)",
+        "CloseConnection(code=1000, reason=None)",
+    ]
+
+
+def test_app_client(serve):
+    """It sends what is typed, connects again after an end that was none, and ends with stdin."""
+    came = []
+
+    def handler(ws):
+        came.append(ws)
+        if len(came) == 1:
+            ws.close(1012)
+        else:
+            ws.send("hello")
+            ws.wait_closed()
+
+    pipe = subprocess.PIPE
+    name = command("app_client.py", port_of(serve(handler)), HOST)
+    with Example(name, stdin=pipe, stdout=pipe, stderr=pipe, encoding="utf-8") as example:
+        assert example.wait_for("<") == "< hello"
+        shown, errors = example.communicate("hi\n", timeout=20)
+    assert (example.returncode, errors) == (0, "")
+    assert shown == "closed with 1000\n"
+    assert came[1].recv() == "hi"
+
+
+def test_broadcast():
+    """All who are there get the same numbers, one after the other."""
+    with contextlib.ExitStack() as stack:
+        example = stack.enter_context(serving("broadcast.py"))
+        one = stack.enter_context(syncws.connect(example.url))
+        two = stack.enter_context(syncws.connect(example.url))
+        first = two.recv()
+        while one.recv() != first:
+            pass
+        number = int(first.split()[1])
+
+        assert [one.recv(), two.recv()] == [f"tick {number + 1}"] * 2

@@ -14,10 +14,10 @@ ROOT = pathlib.Path(syncws.__file__).parent
 # can see the other; who needs both stands above.
 FLOORS = [
     {"codes", "deadline", "options", "version", "addresses", "environment", "forks", "stats"}
-    | {"lazy", "workers"},
-    {"exceptions", "masking", "sockets"},
-    {"sansio.headers", "sansio.frames", "sansio.closing", "sansio.plainhttp"},
-    {"sansio.http11", "sansio._pycodec", "sansio._speedups", "sansio.assembler"},
+    | {"lazy", "arriving", "attempt", "backlog", "testing.line"},
+    {"exceptions", "masking", "sockets", "threads", "testing.relay"},
+    {"sansio.headers", "sansio.frames", "sansio.closing", "sansio.plainhttp", "workers"},
+    {"sansio.http11", "sansio._pycodec", "sansio._speedups", "sansio.assembler", "mailbox"},
     {"sansio.deflate", "sansio.codec", "sansio.exchange"},
     {"sansio.handshake"},
     {"sansio.protocol"}
@@ -30,15 +30,39 @@ FLOORS = [
         "outgoing",
         "pings",
         "uri",
+        "attempts",
     },
-    {"sansio", "writer", "keepalive", "reader", "takeover"},
-    {"sender", "webstreams"},
-    {"engine"},
+    {"sansio", "writer", "keepalive", "reader", "takeover", "piecebuffer", "tls", "whichproxy"}
+    | {"cutter"},
+    {"framing", "webstreams", "framelog", "intake", "event_types", "app_options", "proxy"},
+    {"sender"},
+    {"engine", "app_logic"},
+    {"receiving"},
     {"connection"},
-    {"handlers", "accepted", "forwarded", "webapp"},
-    {"session", "basic_auth"},
-    {"client", "server", "wsgi"},
-    {"__init__"},
+    {"handlers", "accepted", "forwarded", "webapp", "fragments", "callback_logic"},
+    {"session", "basic_auth", "auth", "callback_streams", "callback_servers"}
+    | {"testing.pairs", "testing.script"},
+    {"client", "server", "wsgi", "broadcast", "waiting"},
+    {"reconnect", "callbacks", "doors", "app", "testing.scripted"},
+    {"events"},
+    {"__init__", "aio.bridge", "aio.opening", "testing", "testing.pytest_plugin"},
+    {"aio.trio_bridge", "aio.asyncio_bridge", "aio.attendant", "aio.sending", "aio.receiving"}
+    | {"aio.mailbox"},
+    {"aio.loops", "aio.fragments"},
+    {"aio.connection"},
+    {"aio.callback_streams"},
+    {"aio.reconnect"},
+    {"aio.client"},
+    {"aio.server"},
+    {"aio", "aio.callbacks", "aio.events"},
+    {"cli.typed", "cli.figures", "cli.shown"},
+    {"cli.exits", "cli.records"},
+    {"cli.arguments", "cli.output"},
+    {"cli.opening", "cli.terminal", "cli.progress"},
+    {"cli.talking", "cli.echoing", "cli.benching"},
+    {"cli.dumping"},
+    {"cli.main"},
+    {"cli", "__main__"},
 ]
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
 IN_C = {"sansio._speedups"}
@@ -49,6 +73,7 @@ KNOW_NOTHING_OF_WEBSOCKET = {
     "recvqueue",
     "housekeeper",
     "dial",
+    "tls",
     "listening",
     "writer",
     "reader",
@@ -58,6 +83,14 @@ KNOW_NOTHING_OF_WEBSOCKET = {
     "lazy",
     "workers",
     "sockets",
+    "threads",
+    "arriving",
+    "mailbox",
+    "attempt",
+    "cutter",
+    "backlog",
+    "testing.line",
+    "testing.relay",
 }
 PROTOCOL = {"codes", "exceptions", "sansio"}
 IMPURE = {
@@ -114,11 +147,13 @@ OUTSIDE = []  # (importing module, top-level name of an imported module that is 
 def targets(module: str, node: ast.ImportFrom) -> list[str]:
     """Return what ``from ... import ...`` imports of the library, as names below ``syncws``."""
     base = f"syncws.{module}".split(".")
-    package = base if module in ("sansio", "__init__") else base[:-1]
+    package = base if module in ("sansio", "aio", "cli", "testing", "__init__") else base[:-1]
     package = ["syncws"] if module == "__init__" else package
     package = package[: len(package) - (node.level - 1)] if node.level else []
     full = ".".join([*package, *([node.module] if node.module else [])])
     below = full[len("syncws.") :] if full.startswith("syncws.") else ""
+    if full == "syncws" and module.startswith("cli."):
+        return ["__init__"]  # public names, some of which are also those of modules
     return [below] if below else [alias.name for alias in node.names]
 
 
@@ -244,9 +279,52 @@ def test_only_two_files_know_h11():
     assert knowing == {"sansio.http11", "sansio.exchange"}
 
 
-def test_asyncio_is_nowhere():
-    """The library needs no event loop, so no file imports one."""
-    assert "asyncio" not in {name for _, name in OUTSIDE}
+def test_event_loops_are_known_to_their_bridges_only():
+    """The library needs none; in the facade one file knows asyncio and one trio."""
+    knowing = {(importer, name) for importer, name in OUTSIDE if name in ("asyncio", "trio")}
+
+    assert knowing == {("aio.asyncio_bridge", "asyncio"), ("aio.trio_bridge", "trio")}
+
+
+def test_nobody_needs_the_facade():
+    """Blocking programs import no event loop, and nothing that does."""
+    assert {target for importer, target in EDGES if not importer.startswith("aio")}.isdisjoint(
+        module for module in FLOOR if module.startswith("aio")
+    )
+
+
+def test_nobody_needs_the_help_for_tests():
+    """Programs do not load it, and in it one file knows pytest."""
+    users = {importer for importer, target in EDGES if target.startswith("testing")}
+
+    assert all(importer.startswith("testing") for importer in users)
+    assert {importer for importer, name in OUTSIDE if name == "pytest"} == {"testing.pytest_plugin"}
+
+
+def test_the_command_line_is_a_user_like_any_other():
+    """It uses public names only, but for the one place that knows which headers are secret."""
+    seen = {
+        (importer, target)
+        for importer, target in EDGES
+        if importer.startswith("cli.") and not target.startswith("cli.")
+    }
+
+    assert {target for _, target in seen} == {"__init__", "events", "sansio"}
+    assert [importer for importer, target in seen if target == "sansio"] == ["cli.shown"]
+
+
+def test_nobody_needs_the_command_line():
+    """Programs that import the library get nothing of it."""
+    users = {importer for importer, target in EDGES if target.startswith("cli.")}
+
+    assert {importer for importer in users if not importer.startswith("cli.")} == {"__main__"}
+
+
+def test_terminal_libraries_are_an_extra():
+    """Only two files know them, and import them when they are needed."""
+    knowing = {(importer, name) for importer, name in OUTSIDE if name in ("prompt_toolkit", "rich")}
+
+    assert knowing == {("cli.terminal", "prompt_toolkit"), ("cli.progress", "rich")}
 
 
 def test_files_are_short():
