@@ -173,9 +173,9 @@ def test_a_full_queue_holds_the_peer_back_until_messages_are_taken(run):
                 run.thread, peer.sock.sendall, peer.frame(BINARY, bytes(4096)) * 5000
             )
             await run.until(lambda: ws._queue.parked)
-            held = ws.stats.messages_received
+            before = ws.stats.messages_received
             await run.sleep(0.02)
-            assert ws.stats.messages_received == held
+            assert ws.stats.messages_received == before
             assert not sending.done
             for _ in range(5000):
                 assert await ws.recv() == bytes(4096)
