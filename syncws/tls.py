@@ -129,8 +129,14 @@ class TLSTransport(Transport):
             self._incoming.write_eof()
 
     def _bring_out(self) -> None:
-        """Queue what TLS has for the socket; in one C call, as nothing may come in between."""
-        self._unsent.extend(zip(map(self._outgoing.read, (-1,)), ([],)))
+        """Queue what TLS has for the socket."""
+        self._queue(self._outgoing)
+
+    def _queue(self, outgoing: ssl.MemoryBIO) -> None:
+        if self._unsent is None:
+            self._unsent = []
+        # In one C call, as nothing may come in between.
+        self._unsent.extend(zip(map(outgoing.read, (-1,)), ([],)))
 
     @property
     def pending(self) -> bool:
@@ -249,7 +255,7 @@ class NestedTLSTransport(TLSTransport):
         if self._outgoing.pending:  # from one layer to the other, in one C call
             self._written.extend(map(self._outer.write, map(self._outgoing.read, (-1,))))
             self._written.clear()
-        self._unsent.extend(zip(map(self._outer_outgoing.read, (-1,)), ([],)))
+        self._queue(self._outer_outgoing)
 
     def _decrypt(self) -> bytes | None:
         data = super()._decrypt()

@@ -53,9 +53,12 @@ class Transport:
         self._read_size = _FIRST_READ  # of the next read: big, if the last one was not little
         # (bytes, how many of them the socket took, call by call). Ctrl-C may come in behind every
         # call; so the one that moves bytes notes that too, all of it in C: see extend() and map().
-        self._unsent: list[tuple[bytes, list[int]]] = []
+        # A list only while there is something: it would have to come from far memory.
+        self._unsent: list[tuple[bytes, list[int]]] | None = None
         self._stuck = False  # the socket did not take all
         self._torn = False  # nobody knows what it took
+        # Under gevent and eventlet Ctrl-C may come in between.
+        self._sends_in_c = isinstance(sock.send, types.BuiltinMethodType)
         # Counts the times the socket took bytes that had waited: a peer that makes room is alive.
         # Bytes for which there is room anyway say nothing of the peer.
         self.progress = 0
@@ -139,10 +142,21 @@ class Transport:
 
         What is large can be given as the ``rest``, so that nobody has to copy it behind the data.
         """
-        if rest:
-            self._unsent.extend(((data, []), (rest, [])))  # both or none, also if interrupted
+        taken: list[int] = []
+        given = [(data, taken), (rest, [])] if rest else [(data, taken)]
+        if self._unsent:
+            self._unsent.extend(given)  # both or none, also if interrupted
         else:
-            self._unsent.append((data, []))
+            self._unsent = given
+            if self._sends_in_c and not rest:  # the common case, as below but without detours
+                try:
+                    taken.extend(map(self._sock.send, (data,), sockets.NOT_WAITING))
+                    self._taken += taken[0]
+                    if taken[0] == len(data):
+                        self._unsent = None
+                        return True
+                except _BUSY:
+                    pass
         return self.flush_nowait()
 
     def flush_nowait(self) -> bool:
@@ -160,14 +174,13 @@ class Transport:
             calls = len(taken)
             rest = memoryview(data)[sum(taken) :] if calls else data
             flags = sockets.NOT_WAITING if len(unsent) == 1 else sockets.MORE
-            sending = map(self._sock.send, (rest,), flags)
             try:
-                taken.extend(sending)
+                taken.extend(map(self._sock.send, (rest,), flags))
             except _BUSY:
                 self._stuck = True
                 return False
             except KeyboardInterrupt:
-                if not isinstance(self._sock.send, types.BuiltinMethodType):  # as under gevent
+                if not self._sends_in_c:
                     self._torn = len(taken) == calls  # else it was not called
                 raise
             sent = taken[-1]
@@ -175,6 +188,7 @@ class Transport:
             self.progress += self._stuck
             if sent == len(rest):
                 del unsent[0]
+        self._unsent = None
         self._stuck = False
         return True
 
@@ -241,12 +255,12 @@ class Transport:
 
     def close(self) -> None:
         """Give the file descriptor back. Nobody may be reading or writing."""
-        self._unsent.clear()
+        self._unsent = None
         with self._end_lock:
             self._sock.close()
 
     def disown(self) -> None:
         """Close our copy in a forked child, where locks may be held by threads that are gone."""
-        self._unsent.clear()
+        self._unsent = None
         self.wants_flush = False
         self._sock.close()

@@ -222,13 +222,12 @@ class InterruptedList(list):
 def test_an_interruption_comes_never_between_data_and_rest(request, kind, name):
     """What is sent next would be taken for the rest."""
     ours, theirs = request.getfixturevalue(kind)
-    interrupted, before = InterruptedList(), getattr(ours, name)
+    interrupted = InterruptedList([(b"", [])] if name == "_unsent" else [])
 
     setattr(ours, name, interrupted)
     with pytest.raises(KeyboardInterrupt):
         ours.send_nowait(b"header ", b"rest ")
-    before.extend(interrupted)
-    setattr(ours, name, before)
+    setattr(ours, name, list(interrupted))
     ours.send(b"next", soon())
     ours.half_close()
 
