@@ -31,9 +31,6 @@ class Framing:
 
     Args:
         log: told of every frame and whether it is compressed, or None.
-
-    Attributes:
-        messages: how many were sent so far.
     """
 
     def __init__(
@@ -43,8 +40,9 @@ class Framing:
         deflater: Deflater | None,
         log: Callable[[int, bytes, bool], None] | None,
     ) -> None:
-        # Two accounts of each, as they are kept under different locks.
-        self.messages = self._data_frames = self._data_bytes = 0
+        # Three accounts, as they are kept under different locks.
+        self._messages = self._data_frames = self._data_bytes = 0
+        self._between_frames = self._between_bytes = 0  # of messages of one frame, without a turn
         self._control_frames = self._control_bytes = 0
         self._protocol = protocol
         self._fragment_size = fragment_size
@@ -55,14 +53,19 @@ class Framing:
         self._plain_form = _form(self._masks, fragment_size)
 
     @property
+    def messages(self) -> int:
+        """How many messages were sent so far."""
+        return self._messages + self._between_frames
+
+    @property
     def frames_sent(self) -> int:
         """How many frames were sent, control frames included."""
-        return self._data_frames + self._control_frames
+        return self._data_frames + self._between_frames + self._control_frames
 
     @property
     def bytes_sent(self) -> int:
         """How many bytes they had."""
-        return self._data_bytes + self._control_bytes
+        return self._data_bytes + self._between_bytes + self._control_bytes
 
     def is_plain(self, size: int, compress: bool | None) -> bool:
         """Tell whether a message of this size is one frame, as it is."""
@@ -145,6 +148,18 @@ class Framing:
         if self._log is not None:
             self._log(opcode, payload, False)
 
+    def _begin(self) -> None:
+        """Note that a message begins. Needs the turn."""
+        self._unfinished = False
+        if self._deflater is not None:
+            self._deflater.begin()
+
+    def _sent(self, count: int) -> None:
+        """Note that so many messages went out. Needs the turn."""
+        self._messages += count
+        if self._deflater is not None:
+            self._deflater.commit()
+
     # Prepared messages.
 
     def _encoded(self, message: PreparedMessage) -> Encoded:
@@ -166,7 +181,9 @@ class Framing:
             deflater = Deflater(deflater.bits, False, deflater.settings)  # refers to nothing before
         parts = tuple(self._parts(message.opcode, message.payload, deflater))
         data = b"" if self._masks else self._in_one_piece(parts)
-        encoded = message.encoded[form] = Encoded(parts, data, compressed=parts[0][3])
+        compressed = parts[0][3]
+        alone = len(parts) == 1 and not (compressed or self._masks)
+        encoded = message.encoded[form] = Encoded(parts, data, compressed, alone)
         return encoded
 
     def _in_one_piece(self, parts: Iterable[Part]) -> bytes:
@@ -176,6 +193,15 @@ class Framing:
             encode(opcode, payload, mask_key() if masks else b"", fin, rsv1)
             for opcode, payload, fin, rsv1 in parts
         )
+
+    def _account(self, encoded: Encoded) -> None:
+        """Count and log a broadcast message that goes out. Needs the turn."""
+        self._messages += 1
+        self._data_frames += len(encoded.parts)
+        self._data_bytes += len(encoded.data)
+        if self._log is not None:
+            for opcode, payload, _, rsv1 in encoded.parts:
+                self._log(opcode, bytes(payload), rsv1)
 
     def _begin_context(self) -> None:
         """No message of ours may refer to one before what the peer gets now. Needs the turn."""

@@ -19,11 +19,18 @@ _BYTES_LIKE = (bytes, bytearray, memoryview)
 
 
 class Encoded(NamedTuple):
-    """A message in frames, those in one piece as they are sent, and whether it is compressed."""
+    """
+    A message in frames.
+
+    Attributes:
+        data: all of them as they are sent; nothing, if every peer gets another mask.
+        alone: whether it is one frame, the same for all, that needs no other and no other needs.
+    """
 
     parts: tuple[Part, ...]
     data: bytes
     compressed: bool
+    alone: bool
 
 
 class PreparedMessage:

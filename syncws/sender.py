@@ -33,7 +33,6 @@ class Sender(Framing):
         log: told of every frame and whether it is compressed, or None.
 
     Attributes:
-        messages: how many were sent so far.
         backlog: broadcast messages that have not begun, since the peer is slow or the turn taken.
     """
 
@@ -91,7 +90,7 @@ class Sender(Framing):
                     self._catch_up(deadline)
                 frame = self._encode((opcode, payload, True, False))
                 done = self._write((frame,), deadline)
-                self.messages += 1
+                self._messages += 1
             finally:
                 if mine:
                     self._holder = None
@@ -215,6 +214,27 @@ class Sender(Framing):
             ConnectionClosed: the connection is closing or closed.
         """
         encoded = self._encoded(message)
+        try:
+            taken = None
+            if encoded.alone and not self._left and self._log is None:
+                # Nobody needs the turn for one frame that no other depends on.
+                taken = self._writer.write_between(self._lock, encoded.data, self._admit_between)
+            if taken is None:
+                return self._offer(encoded, limit, oldest, when_room)
+        except OSError as exc:
+            error = self._failed(exc)
+            raise error from error.__cause__
+        if not taken:
+            self._resume()  # which keeps the turn until the socket has taken it
+        return True
+
+    def _offer(
+        self,
+        encoded: Encoded,
+        limit: int,
+        oldest: bool,
+        when_room: Callable[[], None] | None,
+    ) -> bool:
         if self._masks:
             encoded = encoded._replace(data=self._in_one_piece(encoded.parts))
         me, mine, taken = threading.get_ident(), False, True
@@ -230,11 +250,8 @@ class Sender(Framing):
             self._holder = me
             if encoded.compressed:
                 self._begin_context()
-            taken = self._writer.write_nowait(encoded.data, self._check)
+            taken = self._writer.write_nowait(encoded.data, self._admit)
             self._account(encoded)
-        except OSError as exc:
-            error = self._failed(exc)
-            raise error from error.__cause__
         finally:
             if not taken:
                 self._drain()  # keeps the turn as long as that takes
@@ -245,10 +262,12 @@ class Sender(Framing):
                     self._resume()
         return True
 
-    def _check(self) -> None:
-        """Do as ``admit``, and most often in fewer steps."""
+    def _admit_between(self, frame: bytes) -> None:
+        """Do as ``admit`` for a frame without a turn, and count it. Needs the writer's lock."""
         if not self._protocol.is_open:
             self._admit()
+        self._between_frames += 1
+        self._between_bytes += len(frame)
 
     def _drain(self) -> None:
         """Write what waits, as the socket takes it. Needs the turn, and gives it back."""
@@ -286,15 +305,6 @@ class Sender(Framing):
                 self._account(encoded)
             yield batch[0].data if len(batch) == 1 else b"".join(each.data for each in batch)
 
-    def _account(self, encoded: Encoded) -> None:
-        """Count and log a broadcast message that goes out. Needs the turn."""
-        self.messages += 1
-        self._data_frames += len(encoded.parts)
-        self._data_bytes += len(encoded.data)
-        if self._log is not None:
-            for opcode, payload, _, rsv1 in encoded.parts:
-                self._log(opcode, bytes(payload), rsv1)
-
     # The turn.
 
     @contextlib.contextmanager
@@ -328,17 +338,6 @@ class Sender(Framing):
         self._lock.release()
         if self._left:
             self._resume()
-
-    def _begin(self) -> None:
-        self._unfinished = False
-        if self._deflater is not None:
-            self._deflater.begin()
-
-    def _sent(self, count: int) -> None:
-        """Note that so many messages went out."""
-        self.messages += count
-        if self._deflater is not None:
-            self._deflater.commit()
 
     def _wait_turn(self, deadline: Deadline) -> bool:
         if self._holder == threading.get_ident():

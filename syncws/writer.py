@@ -168,6 +168,34 @@ class Writer:
                 self.flush_nowait()
         return taken
 
+    def write_between(
+        self, turn: threading.Lock, frame: bytes, admit: Callable[[bytes], None]
+    ) -> bool | None:
+        """
+        Do as ``write_nowait`` for who has no turn, if nobody has it and nobody writes just now.
+
+        Whoever gets the turn meanwhile writes after us.
+
+        Returns:
+            None if it was not written; False if its rest goes out later, by itself.
+        """
+        mine = begun = taken = False
+        try:
+            for mine in self._takes:
+                if mine and not turn.locked():
+                    admit(frame)
+                    begun = True
+                    taken = self._transport.send_nowait(frame)
+                break
+        finally:
+            if mine:
+                if begun and not taken:
+                    self.busy = True
+                self._lock.release()
+                if self.busy:
+                    self.flush_nowait()
+        return taken if begun else None
+
     def post(self, data: bytes) -> None:
         """Leave a frame for the next ``flush_nowait``, which the caller sees to."""
         self._outbox.append(data)

@@ -419,6 +419,10 @@ def test_many_threads_broadcast_and_send(secure, compression):
                 assert [each for each in got if each[0] == name] == expected
         for worker in workers:
             worker.result()
+        for client, server in pairs:
+            sent, received = server.stats, client.stats
+            assert sent.messages_sent == received.messages_received == 4 * 60
+            assert sent.bytes_sent == received.bytes_received
 
 
 @own_loop

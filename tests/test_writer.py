@@ -249,6 +249,94 @@ def test_what_is_posted_during_a_write_that_is_refused_goes_out(writer, theirs):
     assert recv_exactly(theirs, 6) == b"posted"
 
 
+# Between the messages of who has the turn.
+
+
+class Admitting:
+    """Notes what is admitted, or refuses it."""
+
+    def __init__(self, error=None):
+        self.error = error
+        self.admitted = []
+
+    def __call__(self, frame):
+        if self.error is not None:
+            raise self.error
+        self.admitted.append(frame)
+
+
+def test_a_frame_passes_while_nobody_has_the_turn(writer, theirs):
+    turn, admit = threading.Lock(), Admitting()
+
+    assert writer.write_between(turn, b"first", admit)
+    with turn:
+        assert writer.write_between(turn, b"not", admit) is None
+    assert writer.write_between(turn, b"last", admit)
+
+    assert admit.admitted == [b"first", b"last"]
+    assert recv_exactly(theirs, 9) == b"firstlast"
+
+
+def test_a_frame_does_not_wait_for_who_writes(writer, theirs):
+    admit = Admitting()
+
+    def frames():
+        assert writer.write_between(threading.Lock(), b"not", admit) is None
+        yield b"frame"
+
+    assert writer.write(frames(), soon(), welcome)
+
+    assert admit.admitted == []
+    assert recv_exactly(theirs, 5) == b"frame"
+
+
+def test_the_rest_of_a_frame_between_goes_out_by_itself(writer, theirs):
+    turn, admit = threading.Lock(), Admitting()
+
+    assert writer.write_between(turn, LARGE, admit) is False
+    assert writer.write_between(turn, b"next", admit) is False
+
+    assert recv_exactly(theirs, len(LARGE) + 4) == LARGE + b"next"
+
+
+def test_what_is_posted_while_a_frame_between_is_refused_goes_out(writer, theirs):
+    """Whoever posted it found the lock taken, and left."""
+
+    def admit(frame):
+        writer.post(b"posted")
+        writer.flush_nowait()
+        raise ValueError("refused")
+
+    with pytest.raises(ValueError, match="refused"):
+        writer.write_between(threading.Lock(), b"never", admit)
+
+    assert recv_exactly(theirs, 6) == b"posted"
+
+
+@pytest.mark.native_threads("send() is not C code there, so what it took might be unknown")
+def test_a_frame_between_that_is_interrupted_goes_out_whole(writer, theirs, monkeypatch):
+    def interrupted(*_):
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr("syncws.transport.map", interrupted, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        writer.write_between(threading.Lock(), b"frame", Admitting())
+
+    assert recv_exactly(theirs, 5) == b"frame"
+
+
+def test_a_network_error_is_raised_from_a_frame_between(writer, ends):
+    ends[0].shutdown()
+
+    with pytest.raises(BrokenPipeError):
+        writer.write_between(threading.Lock(), b"never", Admitting())
+
+
+# Replies.
+
+
 def test_replies_are_bounded(writer, theirs, stuck):
     """Of many replies the latest wait, in order; the others are dropped."""
     replies = [b"%04d" % number for number in range(1000)]
