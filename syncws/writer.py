@@ -237,23 +237,31 @@ class Writer:
                         return
                     break
                 later = not self._flush()
-                if later:  # with the lock, or close() might let the housekeeper forget it before
-                    self._awaited = True
-                    housekeeper.call_when_writable(self._transport.sock, self._writable)
+                if later:
+                    self._await_writable()
                 elif self._half_close:
                     self._half_close = False
                     self._transport.half_close()
             except OSError as exc:
                 # The reader meets the same end of the network; but the error is told only once.
-                self._take_posted()
+                self._discard_posted()
                 self._half_close = self.busy = False  # first: whoever is told may submit more
                 told = self._finish(exc)
                 self.failure = None if told else exc
+            except KeyboardInterrupt:
+                if mine:  # nobody else might come by before the next write
+                    self._await_writable()
+                raise
             finally:
                 if mine:
                     self._lock.release()
             if later and self._awaited:  # else it came by already, perhaps while the lock was taken
                 return
+
+    def _await_writable(self) -> None:
+        """Needs the lock, or close() might let the housekeeper forget the socket before."""
+        self._awaited = True
+        housekeeper.call_when_writable(self._transport.sock, self._writable)
 
     def _writable(self) -> None:
         """The housekeeper has seen the socket take bytes again."""
@@ -262,10 +270,12 @@ class Writer:
 
     def _flush(self) -> bool:
         """Write what waits; return False if the socket does not take all. Needs the lock."""
-        self.busy = False  # first: whoever leaves something from now on sets it again
-        done = self._flush_in_order() and self._write_submitted()
-        if self._half_close or not done:
-            self.busy = True
+        self.busy = done = False  # first: whoever leaves something from now on sets it again
+        try:
+            done = self._flush_in_order() and self._write_submitted()
+        finally:
+            if self._half_close or not done:
+                self.busy = True
         return done
 
     def _write_submitted(self) -> bool:
@@ -303,18 +313,23 @@ class Writer:
         # What the socket does not take stays where its amount is limited.
         if self._transport.pending and not self._transport.flush_nowait():
             return False
-        parts = self._take_posted()
-        return not parts or self._transport.send_nowait(b"".join(parts))
-
-    def _take_posted(self) -> list[bytes]:
-        """Take all that waits; others may post meanwhile, but nobody else takes. Needs the lock."""
         parts = []
         while self._replies:
             parts.append(self._replies.popleft())
-        count = len(self._outbox)
+        count = len(self._outbox)  # others may post meanwhile, but nobody else takes
         parts += self._outbox[:count]
-        del self._outbox[:count]
-        return parts
+        done = False
+        try:
+            done = not parts or self._transport.send_nowait(b"".join(parts))
+        finally:
+            if done or self._transport.pending:  # else Ctrl-C came before
+                del self._outbox[:count]
+        return done
+
+    def _discard_posted(self) -> None:
+        self._outbox.clear()
+        if self._replies:
+            self._replies.clear()
 
     def close(self) -> None:
         """Close the transport, which has been shut down: whoever writes is about to leave."""

@@ -337,6 +337,27 @@ def test_a_network_error_is_raised_from_a_frame_between(writer, ends):
 # Replies.
 
 
+@pytest.mark.parametrize("step", ["send_nowait", "flush_nowait"])
+def test_what_is_posted_goes_out_once_if_its_writing_is_interrupted(writer, theirs, step):
+    """The housekeeper sees to it, as the next write may be far away."""
+    transport = writer._transport
+
+    def interrupted(*_):
+        delattr(transport, step)
+        raise KeyboardInterrupt
+
+    if step == "flush_nowait":
+        transport._sends_in_c = False  # so that it is called
+    setattr(transport, step, interrupted)
+    writer.post(b"posted")
+    with pytest.raises(KeyboardInterrupt):
+        writer.flush_nowait()
+
+    assert recv_exactly(theirs, 6) == b"posted"
+    writer.write([b"next"], soon(), welcome)
+    assert recv_exactly(theirs, 4) == b"next"
+
+
 def test_replies_are_bounded(writer, theirs, stuck):
     """Of many replies the latest wait, in order; the others are dropped."""
     replies = [b"%04d" % number for number in range(1000)]
