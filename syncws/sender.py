@@ -218,34 +218,28 @@ class Sender(Framing):
             taken = None
             if encoded.alone and not self._left and self._log is None:
                 # Nobody needs the turn for one frame that no other depends on.
-                taken = self._writer.write_between(self._lock, encoded.data, self._admit_between)
+                taken = self._writer.write_if_free(encoded.data, self._write_between)
             if taken is None:
                 return self._offer(encoded, limit, oldest, when_room)
         except OSError as exc:
             error = self._failed(exc)
             raise error from error.__cause__
         if not taken:
-            self._resume()  # which keeps the turn until the socket has taken it
+            self._resume()
         return True
 
     def _offer(
-        self,
-        encoded: Encoded,
-        limit: int,
-        oldest: bool,
-        when_room: Callable[[], None] | None,
+        self, encoded: Encoded, limit: int, oldest: bool, when_room: Callable[[], None] | None
     ) -> bool:
         if self._masks:
             encoded = encoded._replace(data=self._in_one_piece(encoded.parts))
         me, mine, taken = threading.get_ident(), False, True
         try:
             for mine in (False,) if self._left else self._takes:
-                if not mine:
+                if not mine or self._writer.stuck:
                     self._admit()
                     self._left = self.backlog.items
-                    added = self.backlog.add(encoded, len(encoded.data), limit, oldest, when_room)
-                    self._resume()
-                    return added
+                    return self.backlog.add(encoded, len(encoded.data), limit, oldest, when_room)
                 break
             self._holder = me
             if encoded.compressed:
@@ -253,26 +247,22 @@ class Sender(Framing):
             taken = self._writer.write_nowait(encoded.data, self._admit)
             self._account(encoded)
         finally:
-            if not taken:
-                self._drain()  # keeps the turn as long as that takes
-            elif mine:
+            if mine:
                 self._holder = None
                 self._lock.release()
-                if self._left:
-                    self._resume()
+            if self._left or not taken:
+                self._resume()
         return True
 
-    def _admit_between(self, frame: bytes) -> None:
-        """Do as ``admit`` for a frame without a turn, and count it. Needs the writer's lock."""
+    def _write_between(self, frame: bytes, send: Callable[[bytes], bool]) -> bool | None:
+        """Send if nobody has the turn: who gets it now comes behind. Needs the writer's lock."""
+        if self._lock.locked():
+            return None
         if not self._protocol.is_open:
             self._admit()
         self._between_frames += 1
         self._between_bytes += len(frame)
-
-    def _drain(self) -> None:
-        """Write what waits, as the socket takes it. Needs the turn, and gives it back."""
-        self._holder = None
-        self.submit(self._leftover(lambda: not self._waiting), self._drained)
+        return send(frame)
 
     def _drained(self, error: Exception | None) -> None:
         if error is not None:
@@ -280,9 +270,18 @@ class Sender(Framing):
         self._give_turn()
 
     def _resume(self) -> None:
-        """Write what waits, unless somebody has the turn or waits for it, who will do so."""
-        if not self._waiting and self._lock.acquire(False):
-            self._drain()
+        """Keep the turn until all is written, unless somebody has it or waits, who will do so."""
+        mine, before = False, -1
+        try:
+            for mine in (False,) if self._waiting else self._takes:
+                if mine:
+                    before = self._writer.submissions
+                    self.submit(self._leftover(lambda: not self._waiting), self._drained)
+                break
+        except KeyboardInterrupt:
+            if mine and before in (-1, self._writer.submissions):  # nobody else gives it back
+                self._lock.release()
+            raise
 
     def _catch_up(self, deadline: Deadline) -> None:
         """Write what was broadcast before. Needs the turn."""

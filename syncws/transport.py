@@ -156,7 +156,8 @@ class Transport:
                         self._unsent = None
                         return True
                 except _BUSY:
-                    pass
+                    self._stuck = True
+                    return False
         return self.flush_nowait()
 
     def flush_nowait(self) -> bool:

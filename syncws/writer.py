@@ -49,6 +49,7 @@ class Writer:
     Attributes:
         busy: whether something waits to be written or done; then ``flush_nowait`` does it.
         failure: the network error that nobody could be told of yet.
+        submissions: how often something was submitted.
     """
 
     def __init__(self, transport: Transport) -> None:
@@ -64,6 +65,7 @@ class Writer:
         self._awaited = False  # whether the housekeeper will come by
         self.busy = False
         self.failure: OSError | None = None
+        self.submissions = 0
 
     # For those who may wait.
 
@@ -98,9 +100,11 @@ class Writer:
             if mine:
                 if not done:
                     self.busy = True  # or nothing was begun, as flush_nowait() finds out
-                self._lock.release()
-                if self.busy:
-                    self.flush_nowait()
+                try:
+                    self._lock.release()
+                finally:
+                    if self.busy:
+                        self.flush_nowait()
         return done
 
     def _write(
@@ -144,7 +148,9 @@ class Writer:
             admit: called right before each frame; it may still refuse by raising.
             done: told from any thread that the socket has taken all, or why it will not.
         """
-        self._submitted = _Submitted(frames, admit, done)
+        submitted = _Submitted(frames, admit, done)
+        self.submissions += 1
+        self._submitted = submitted
         self.nudge()
 
     def write_nowait(self, frame: Block, admit: Callable[[], None]) -> bool:
@@ -156,45 +162,50 @@ class Writer:
         Raises:
             OSError: the network failed.
         """
+        taken = False
         try:
             with self._lock:
                 admit()
-                send = self._transport.send_nowait
-                taken = send(frame) if isinstance(frame, bytes) else send(*frame)
-                if not taken:
-                    self.busy = True
-        finally:  # also if it was refused: others may have found the lock taken meanwhile
+                taken = self._send(frame)
+        finally:
+            if not taken:
+                self.busy = True  # also if it was refused: others may have found the lock taken
             if self.busy:
                 self.flush_nowait()
         return taken
 
-    def write_between(
-        self, turn: threading.Lock, frame: bytes, admit: Callable[[bytes], None]
+    def write_if_free(
+        self, frame: bytes, write: Callable[[bytes, Callable[[bytes], bool]], bool | None]
     ) -> bool | None:
         """
-        Do as ``write_nowait`` for who has no turn, if nobody has it and nobody writes just now.
+        Let a frame be written without blocking, if nobody writes just now and nothing waits.
 
-        Whoever gets the turn meanwhile writes after us.
+        Args:
+            write: gets the frame and what sends it, and says how that went.
 
         Returns:
             None if it was not written; False if its rest goes out later, by itself.
+
+        Raises:
+            OSError: the network failed.
         """
-        mine = begun = taken = False
+        mine, taken = False, None
         try:
             for mine in self._takes:
-                if mine and not turn.locked():
-                    admit(frame)
-                    begun = True
-                    taken = self._transport.send_nowait(frame)
+                if mine and not self.busy:
+                    taken = False
+                    taken = write(frame, self._transport.send_nowait)
                 break
         finally:
             if mine:
-                if begun and not taken:
+                if taken is False:
                     self.busy = True
-                self._lock.release()
-                if self.busy:
-                    self.flush_nowait()
-        return taken if begun else None
+                try:
+                    self._lock.release()
+                finally:
+                    if self.busy:
+                        self.flush_nowait()
+        return taken
 
     def post(self, data: bytes) -> None:
         """Leave a frame for the next ``flush_nowait``, which the caller sees to."""
@@ -207,6 +218,11 @@ class Writer:
             self._replies = collections.deque(maxlen=MAX_REPLIES)
         self._replies.append(data)
         self.busy = True
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the socket has yet to take something."""
+        return self._transport.pending
 
     @property
     def stuffed(self) -> bool:
@@ -229,39 +245,39 @@ class Writer:
 
         A thread that finds the lock taken leaves: its holder comes by here after letting go.
         """
-        while self.busy:
-            mine = later = False
-            try:
-                for mine in self._takes:
-                    if not mine:
-                        return
-                    break
-                later = not self._flush()
-                if later:
-                    self._await_writable()
-                elif self._half_close:
-                    self._half_close = False
-                    self._transport.half_close()
-            except OSError as exc:
-                # The reader meets the same end of the network; but the error is told only once.
-                self._discard_posted()
-                self._half_close = self.busy = False  # first: whoever is told may submit more
-                told = self._finish(exc)
-                self.failure = None if told else exc
-            except KeyboardInterrupt:
-                if mine:  # nobody else might come by before the next write
-                    self._await_writable()
-                raise
-            finally:
-                if mine:
-                    self._lock.release()
-            if later and self._awaited:  # else it came by already, perhaps while the lock was taken
-                return
+        try:
+            while self.busy and self._flush_once():
+                pass
+        except KeyboardInterrupt:
+            housekeeper.call_later(0, self.flush_nowait)  # or it might wait for the next write
+            raise
 
-    def _await_writable(self) -> None:
-        """Needs the lock, or close() might let the housekeeper forget the socket before."""
-        self._awaited = True
-        housekeeper.call_when_writable(self._transport.sock, self._writable)
+    def _flush_once(self) -> bool:
+        """Return whether there may be more to do just now."""
+        mine = later = False
+        try:
+            for mine in self._takes:
+                if not mine:
+                    return False
+                break
+            later = not self._flush()
+            if later:  # with the lock, or close() might let the housekeeper forget it before
+                self._awaited = True
+                housekeeper.call_when_writable(self._transport.sock, self._writable)
+            elif self._half_close:
+                self._half_close = False
+                self._transport.half_close()
+        except OSError as exc:
+            # The reader meets the same end of the network; but the error is told only once.
+            self._discard_posted()
+            self._half_close = self.busy = False  # first: whoever is told may submit more
+            told = self._finish(exc)
+            self.failure = None if told else exc
+        finally:
+            if mine:
+                self._lock.release()
+        # Else it came by already, perhaps while the lock was taken.
+        return not (later and self._awaited)
 
     def _writable(self) -> None:
         """The housekeeper has seen the socket take bytes again."""

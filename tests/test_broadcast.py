@@ -15,6 +15,7 @@ from support.ends import both_roles, end_and_peer, held, linked, plain_and_tls, 
 from support.threads import WATCHDOG, Running, blocked_in, eventually
 from support.wire import BINARY, CLOSE, TEXT
 from syncws import Block, PreparedMessage, aio, broadcast, framing
+from syncws.exceptions import Close
 
 CHUNK = 64 * 1024
 SMALL = 4096
@@ -339,6 +340,68 @@ def test_behind_the_message_of_another_thread(role):
 
         assert [peer.recv() for _ in range(3)] == [(TEXT, b"one"), (TEXT, b"two"), (TEXT, b"three")]
         behind.result()
+
+
+@both_roles
+def test_behind_what_waits_though_nobody_has_the_turn_just_now(role):
+    """Who gives the turn back looks into the backlog after that, and others may come in between."""
+    with end_and_peer(role) as (ws, peer):
+        sender = ws._engine.sender
+        assert sender.begin()
+        assert broadcast([ws], "one") == [ws]
+        sender._lock.release()
+
+        assert broadcast([ws], "two") == [ws]
+
+        assert [peer.recv() for _ in range(2)] == [(TEXT, b"one"), (TEXT, b"two")]
+
+
+def test_a_frame_that_needs_no_other_needs_no_turn(monkeypatch):
+    """Which makes it faster; but it must not come between the parts of another."""
+    with end_and_peer("server") as (ws, peer):
+        sender = ws._engine.sender
+        monkeypatch.setattr(sender, "_takes", None)
+        monkeypatch.setattr(sender, "_resume", lambda: None)
+
+        assert broadcast([ws], "one") == [ws]
+
+        assert peer.recv() == (TEXT, b"one")
+        assert ws.stats.messages_sent == ws.stats.frames_sent == 1
+        assert ws.stats.bytes_sent == 5
+
+
+def test_nothing_comes_behind_our_close():
+    """Also while the peer has not answered yet."""
+    with end_and_peer("server") as (ws, peer):
+        ws._engine.begin_close(Close(1000))
+
+        assert broadcast([ws], "late") == []
+
+        assert peer.recv() == (CLOSE, b"\x03\xe8")
+        peer.send(CLOSE, b"\x03\xe8")
+        assert peer.at_eof()
+
+
+@both_roles
+@pytest.mark.parametrize("where", ["iter", "submit"])
+def test_ctrl_c_while_the_rest_is_handed_over_keeps_no_turn(role, monkeypatch, where):
+    """Then nobody else would give it back, and every send() would wait for ever."""
+    with end_and_peer(role, rcvbuf=SMALL) as (ws, peer):
+        sender = ws._engine.sender
+
+        def interrupted(*_):
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+        owner, name = (sender, "_leftover") if where == "iter" else (sender._writer, "submit")
+        monkeypatch.setattr(owner, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            stuff(ws)
+        sending = Running(ws.send, "behind")
+
+        while peer.recv() != (TEXT, b"behind"):
+            pass
+        sending.result()
 
 
 def test_who_gives_up_waiting_for_the_turn_does_not_strand_the_backlog():

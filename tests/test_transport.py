@@ -390,6 +390,16 @@ def test_confirmed_grows_as_the_peer_takes_bytes(closing):
     assert grown
 
 
+def test_what_the_socket_took_at_once_counts(ends):
+    """Or it would look as if the peer had come less far."""
+    ours, _ = ends
+    before = ours._taken
+
+    ours.send_nowait(bytes(1000))
+
+    assert ours._taken - before >= 1000
+
+
 def test_confirmed_is_nothing_for_few_bytes(plain):
     """A few bytes on the way, such as Pings, are no sign of life."""
     ours, _ = plain

@@ -249,72 +249,95 @@ def test_what_is_posted_during_a_write_that_is_refused_goes_out(writer, theirs):
     assert recv_exactly(theirs, 6) == b"posted"
 
 
-# Between the messages of who has the turn.
+# Without a turn.
 
 
-class Admitting:
-    """Notes what is admitted, or refuses it."""
+class Passing:
+    """Writes a frame, refuses it with an error, or does not write."""
 
-    def __init__(self, error=None):
+    def __init__(self, error=None, wants=True):
         self.error = error
-        self.admitted = []
+        self.wants = wants
+        self.taken = []
 
-    def __call__(self, frame):
+    def __call__(self, frame, send):
         if self.error is not None:
             raise self.error
-        self.admitted.append(frame)
+        if not self.wants:
+            return None
+        self.taken.append(send(frame))
+        return self.taken[-1]
 
 
-def test_a_frame_passes_while_nobody_has_the_turn(writer, theirs):
-    turn, admit = threading.Lock(), Admitting()
+def test_a_frame_passes_while_nobody_writes(writer, theirs):
+    passing = Passing()
 
-    assert writer.write_between(turn, b"first", admit)
-    with turn:
-        assert writer.write_between(turn, b"not", admit) is None
-    assert writer.write_between(turn, b"last", admit)
+    assert writer.write_if_free(b"first", passing)
+    assert writer.write_if_free(b"not", Passing(wants=False)) is None
+    assert writer.write_if_free(b"last", passing)
 
-    assert admit.admitted == [b"first", b"last"]
+    assert passing.taken == [True, True]
     assert recv_exactly(theirs, 9) == b"firstlast"
 
 
 def test_a_frame_does_not_wait_for_who_writes(writer, theirs):
-    admit = Admitting()
+    passing = Passing()
 
     def frames():
-        assert writer.write_between(threading.Lock(), b"not", admit) is None
+        assert writer.write_if_free(b"not", passing) is None
         yield b"frame"
 
     assert writer.write(frames(), soon(), welcome)
 
-    assert admit.admitted == []
+    assert passing.taken == []
     assert recv_exactly(theirs, 5) == b"frame"
 
 
-def test_the_rest_of_a_frame_between_goes_out_by_itself(writer, theirs):
-    turn, admit = threading.Lock(), Admitting()
+def test_who_comes_meanwhile_writes_behind_a_frame_that_passes(writer, theirs):
+    def passing(frame, send):
+        later.append(Running(writer.write, [b"behind"], soon(), welcome))
+        eventually(lambda: blocked_in(later[0].thread, "acquire"))
+        return send(frame)
 
-    assert writer.write_between(turn, LARGE, admit) is False
-    assert writer.write_between(turn, b"next", admit) is False
+    later = []
+    assert writer.write_if_free(b"first", passing)
 
-    assert recv_exactly(theirs, len(LARGE) + 4) == LARGE + b"next"
+    assert later[0].result()
+    assert recv_exactly(theirs, 11) == b"firstbehind"
 
 
-def test_what_is_posted_while_a_frame_between_is_refused_goes_out(writer, theirs):
+def test_nothing_passes_while_something_waits(writer, theirs):
+    """The rest of it goes out by itself; until then whoever wants to pass has to wait elsewhere."""
+    passing = Passing()
+
+    assert writer.write_if_free(LARGE, passing) is False
+    assert writer.stuck
+    assert writer.write_if_free(b"next", passing) is None
+
+    assert passing.taken == [False]
+    assert recv_exactly(theirs, len(LARGE)) == LARGE
+    eventually(lambda: not writer.stuck)
+    eventually(lambda: writer.write_if_free(b"next", passing))
+    assert recv_exactly(theirs, 4) == b"next"
+
+
+def test_what_is_posted_while_a_frame_is_refused_goes_out(writer, theirs):
     """Whoever posted it found the lock taken, and left."""
 
-    def admit(frame):
+    def refusing(frame, send):
         writer.post(b"posted")
         writer.flush_nowait()
         raise ValueError("refused")
 
     with pytest.raises(ValueError, match="refused"):
-        writer.write_between(threading.Lock(), b"never", admit)
+        writer.write_if_free(b"never", refusing)
 
     assert recv_exactly(theirs, 6) == b"posted"
 
 
 @pytest.mark.native_threads("send() is not C code there, so what it took might be unknown")
-def test_a_frame_between_that_is_interrupted_goes_out_whole(writer, theirs, monkeypatch):
+@pytest.mark.parametrize("how", ["pass", "write_nowait"])
+def test_a_frame_that_is_interrupted_goes_out_whole(writer, theirs, monkeypatch, how):
     def interrupted(*_):
         monkeypatch.undo()
         raise KeyboardInterrupt
@@ -322,16 +345,58 @@ def test_a_frame_between_that_is_interrupted_goes_out_whole(writer, theirs, monk
 
     monkeypatch.setattr("syncws.transport.map", interrupted, raising=False)
     with pytest.raises(KeyboardInterrupt):
-        writer.write_between(threading.Lock(), b"frame", Admitting())
+        if how == "pass":
+            writer.write_if_free(b"frame", Passing())
+        else:
+            writer.write_nowait(b"frame", welcome)
 
     assert recv_exactly(theirs, 5) == b"frame"
 
 
-def test_a_network_error_is_raised_from_a_frame_between(writer, ends):
+class InterruptedRelease:
+    """A lock behind whose next release Ctrl-C comes."""
+
+    def __init__(self, lock):
+        self.lock = lock
+        self.acquire = lock.acquire
+        self.interrupt = True
+
+    def release(self):
+        self.lock.release()
+        if self.interrupt:
+            self.interrupt = False
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("how", ["pass", "write", "flush"])
+def test_what_was_posted_meanwhile_goes_out_in_spite_of_ctrl_c(writer, theirs, how):
+    """Whoever posted it found the lock taken, and left."""
+
+    def meanwhile():
+        writer.post(b"posted")
+        writer.flush_nowait()
+
+    def passing(frame, send):
+        meanwhile()
+        return send(frame)
+
+    writer._lock = InterruptedRelease(writer._lock)
+    with pytest.raises(KeyboardInterrupt):
+        if how == "pass":
+            writer.write_if_free(b"frame", passing)
+        elif how == "write":
+            writer.write([b"frame"], soon(), meanwhile)
+        else:
+            writer.submit(iter([b"frame"]), meanwhile, lambda error: None)
+
+    assert sorted(recv_exactly(theirs, 11)) == sorted(b"frameposted")
+
+
+def test_a_network_error_is_raised_from_a_frame_that_passes(writer, ends):
     ends[0].shutdown()
 
     with pytest.raises(BrokenPipeError):
-        writer.write_between(threading.Lock(), b"never", Admitting())
+        writer.write_if_free(b"never", Passing())
 
 
 # Replies.
