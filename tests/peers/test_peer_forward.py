@@ -12,7 +12,7 @@ import syncws
 from peers.forward import LOGIN, Forward
 from support import tls
 from support.ends import plain_and_tls
-from support.threads import WATCHDOG, Running
+from support.threads import WATCHDOG, Running, eventually
 from syncws import ConnectionClosedError, InvalidProxyStatus, ProxyError
 
 pytestmark = pytest.mark.peers
@@ -105,6 +105,7 @@ def test_megabytes_pass_both_ways(serve, forward, scheme, program, login, secure
     with reach(server, proxy, secure, compression=None) as ws:
         told.append(exchange(ws))
         ws.ping(timeout=WATCHDOG)
+        eventually(lambda: len(told) == 2)
 
     assert told == [EXPECTED.hexdigest()] * 2
     assert ws.close_code == 1000

@@ -8,6 +8,7 @@ import pathlib
 import shutil
 import signal
 import sys
+import threading
 import time
 
 import pytest
@@ -49,14 +50,22 @@ def codes(clients):
 
 
 def asleep(server):
-    """Tell whether all threads of all its processes wait."""
-    states = set()
-    for stat in pathlib.Path("/proc").glob("[0-9]*/task/*/stat"):
+    """Tell whether all threads of all its processes wait, and go on waiting for a while."""
+    before = sleeps(server)
+    threading.Event().wait(0.03)
+    return None not in before.values() and before == sleeps(server)
+
+
+def sleeps(server):
+    """Return which of its sleeps each thread sleeps, or None."""
+    found = {}
+    for task in pathlib.Path("/proc").glob("[0-9]*/task/*"):
         with contextlib.suppress(OSError):  # it has ended
-            state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+            state, _, group = (task / "stat").read_text().rpartition(")")[2].split()[:3]
             if int(group) == server.process.pid:
-                states.add(state)
-    return states == {"S"}
+                switches = (task / "status").read_text().partition("voluntary_ctxt_switches:")[2]
+                found[task.name] = switches.split()[0] if state == "S" else None
+    return found
 
 
 def gone(pid):

@@ -49,7 +49,11 @@ class Child:
     def ends(self) -> tuple[int, str]:
         """Wait for its end, which must come at once; return exit code and stderr."""
         begun = time.monotonic()
-        errors = self.process.communicate(timeout=WATCHDOG)[1]
+        try:
+            errors = self.process.communicate(timeout=WATCHDOG)[1]
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGABRT)  # faulthandler shows the threads
+            raise AssertionError(f"it hangs:\n{self.process.communicate()[1]}") from None
         assert time.monotonic() - begun < AT_ONCE
         return self.process.returncode, errors
 

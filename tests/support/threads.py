@@ -95,16 +95,19 @@ def asleep(thread: threading.Thread) -> bool:
     Tell whether a thread waits in the system, as far as that can be told here.
 
     A signal that comes just before is noticed by Python only when the wait ends. Who waits for the
-    GIL sleeps, too; but we let go of it for a while, and then that thread is awake, or was.
+    GIL sleeps, too; but we let go of it again and again, and then that thread is awake, or was.
 
     A greenlet that does not run waits.
     """
     if GREENLETS:
         return True
     try:
-        before = _sleep_of(thread)
-        threading.Event().wait(0.01)
-        return before == _sleep_of(thread) is not None
+        sleep = _sleep_of(thread)
+        for _ in range(10):
+            threading.Event().wait(0.01)
+            if sleep is None or sleep != _sleep_of(thread):
+                return False
+        return True
     except FileNotFoundError:
         return True
 
