@@ -215,10 +215,16 @@ def test_fragments_of_two_types(server, caplog):
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 def test_feed(server, opcode):
     """A message is piped on while it arrives; the last frame carries FIN."""
-    on_message(server)(lambda client, reader: client.writer.feed(reader))
+    begun = queue.SimpleQueue()
+
+    @on_message(server)
+    def feed(client, reader):
+        begun.put(None)
+        return client.writer.feed(reader)
 
     with server, server.peer() as peer:
         peer.send(opcode, b"one", fin=False)
+        begun.get(timeout=WATCHDOG)  # or both could come together, in one piece
         peer.send(CONT, b"two", fin=False)
         assert read_frame(peer) == (opcode, b"one", False)
         peer.send(CONT, b"three")
@@ -244,6 +250,7 @@ def test_feed_of_any_iterable(server):
 def test_feed_of_a_message_that_breaks_off(server):
     """It is not passed on as if it were whole."""
     clients = []
+    begun = queue.SimpleQueue()
 
     @server.connection
     def on_connection(client):
@@ -251,12 +258,14 @@ def test_feed_of_a_message_that_breaks_off(server):
 
         @client.message
         def on_message(reader):
+            begun.put(None)
             clients[0].writer.feed(reader)
 
     with server, server.peer() as receiver:
         eventually(lambda: server.clients)
         with server.peer() as sender:
             sender.send(TEXT, b"a", fin=False)
+            begun.get(timeout=WATCHDOG)  # or both could come together, in one piece
             sender.send(CONT, b"b", fin=False)
             assert read_frame(receiver) == (TEXT, b"a", False)
         assert read_frame(receiver) == (CLOSE, closing(1011, b"message not finished"), True)
