@@ -231,6 +231,7 @@ class Sender(Framing):
     def _offer(
         self, encoded: Encoded, limit: int, oldest: bool, when_room: Callable[[], None] | None
     ) -> bool:
+        """Do as ``offer``, with the turn or behind who has it."""
         if self._masks:
             encoded = encoded._replace(data=self._in_one_piece(encoded.parts))
         me, mine, taken = threading.get_ident(), False, True

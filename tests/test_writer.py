@@ -354,42 +354,38 @@ def test_a_frame_that_is_interrupted_goes_out_whole(writer, theirs, monkeypatch,
 
 
 class InterruptedRelease:
-    """A lock behind whose next release Ctrl-C comes."""
+    """A lock right before whose next release somebody posts, and right behind it Ctrl-C comes."""
 
-    def __init__(self, lock):
-        self.lock = lock
-        self.acquire = lock.acquire
+    def __init__(self, writer):
+        self.writer = writer
+        self.lock = writer._lock
+        self.acquire = self.lock.acquire
         self.interrupt = True
 
     def release(self):
+        interrupt, self.interrupt = self.interrupt, False
+        if interrupt:
+            self.writer.post(b"posted")
+            self.writer.flush_nowait()
         self.lock.release()
-        if self.interrupt:
-            self.interrupt = False
+        if interrupt:
             raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("how", ["pass", "write", "flush"])
 def test_what_was_posted_meanwhile_goes_out_in_spite_of_ctrl_c(writer, theirs, how):
     """Whoever posted it found the lock taken, and left."""
+    writer._lock = InterruptedRelease(writer)
 
-    def meanwhile():
-        writer.post(b"posted")
-        writer.flush_nowait()
-
-    def passing(frame, send):
-        meanwhile()
-        return send(frame)
-
-    writer._lock = InterruptedRelease(writer._lock)
     with pytest.raises(KeyboardInterrupt):
         if how == "pass":
-            writer.write_if_free(b"frame", passing)
+            writer.write_if_free(b"frame", Passing())
         elif how == "write":
-            writer.write([b"frame"], soon(), meanwhile)
+            writer.write([b"frame"], soon(), welcome)
         else:
-            writer.submit(iter([b"frame"]), meanwhile, lambda error: None)
+            writer.submit(iter([b"frame"]), welcome, lambda error: None)
 
-    assert sorted(recv_exactly(theirs, 11)) == sorted(b"frameposted")
+    assert recv_exactly(theirs, 11) == b"frameposted"
 
 
 def test_a_network_error_is_raised_from_a_frame_that_passes(writer, ends):
