@@ -21,6 +21,7 @@ from support.frames import (
     PONG,
     TEXT,
     closing,
+    converse_with_a_feeder,
     read_frame,
     read_frames,
     read_message,
@@ -223,17 +224,7 @@ def test_feed(server, opcode):
         return client.writer.feed(reader)
 
     with server, server.peer() as peer:
-        peer.send(opcode, b"one", fin=False)
-        begun.get(timeout=WATCHDOG)  # or both could come together, in one piece
-        peer.send(CONT, b"two", fin=False)
-        assert read_frame(peer) == (opcode, b"one", False)
-        peer.send(CONT, b"three")
-        assert read_frames(peer, 2) == [(CONT, b"two", False), (CONT, b"three", True)]
-        peer.send(opcode, b"")
-        assert read_frame(peer) == (opcode, b"", True)
-        peer.send(opcode, b"", fin=False)
-        peer.send(CONT, b"")
-        assert read_frame(peer) == (opcode, b"", True)
+        converse_with_a_feeder(peer, opcode, begun)
 
 
 def test_feed_of_any_iterable(server):

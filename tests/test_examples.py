@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
 
@@ -18,12 +17,13 @@ from support.examples import (
     EXAMPLES,
     HOST,
     Example,
+    both_ways,
     chat_with_callbacks,
     chat_with_events,
     command,
     fetch,
+    keep_open,
     run,
-    running,
     serving,
     untested,
 )
@@ -145,14 +145,7 @@ def test_producer():
 
 def test_both():
     """It sends while it receives, and both threads end with the connection."""
-    with serving("both.py") as example:
-        with syncws.connect(example.url) as ws:
-            assert ws.recv() == "message 0"
-            ws.send("hello")
-            assert example.wait_for("<") == "< hello"
-            assert ws.recv() == "message 1"
-
-        assert example.wait_for("both") == "both are done"
+    both_ways("both.py")
 
 
 def test_registration():
@@ -172,19 +165,7 @@ def test_registration():
 
 def test_keep_open(serve):
     """It shows messages, pings when none come, and ends with the connection."""
-
-    def handler(ws):
-        ws.send("hello")
-        asked.wait(20)
-
-    asked = threading.Event()
-    server = serve(handler)
-    with running("keep_open.py", port_of(server), HOST, 0.1) as example:
-        assert example.wait_for("<") == "< hello"
-        assert re.fullmatch(r"alive: Pong after \d\.\d{6} s", example.wait_for("alive"))
-        asked.set()
-        assert "received 1000" in example.wait_for("closed")
-        assert example.wait() == 0
+    keep_open("keep_open.py", serve)
 
 
 def test_partial_handler():

@@ -6,7 +6,6 @@ import contextlib
 import re
 import signal
 import sys
-import threading
 import urllib.error
 
 import pytest
@@ -15,11 +14,12 @@ import syncws
 from support.examples import (
     EXAMPLES,
     HOST,
+    both_ways,
     chat_with_callbacks,
     chat_with_events,
     fetch,
+    keep_open,
     run,
-    running,
     serving,
     untested,
 )
@@ -60,14 +60,7 @@ def test_echo_client(serve):
 
 def test_both():
     """It sends while it receives, and both tasks end with the connection."""
-    with serving("aio/both.py") as example:
-        with syncws.connect(example.url) as ws:
-            assert ws.recv() == "message 0"
-            ws.send("hello")
-            assert example.wait_for("<") == "< hello"
-            assert ws.recv() == "message 1"
-
-        assert example.wait_for("both") == "both are done"
+    both_ways("aio/both.py")
 
 
 def test_threads_and_tasks():
@@ -80,19 +73,7 @@ def test_threads_and_tasks():
 
 def test_keep_open(serve):
     """It shows messages, pings when none come, and ends with the connection."""
-
-    def handler(ws):
-        ws.send("hello")
-        asked.wait(WATCHDOG)
-
-    asked = threading.Event()
-    server = serve(handler)
-    with running("aio/keep_open.py", server.server_address[1], HOST, 0.1) as example:
-        assert example.wait_for("<") == "< hello"
-        assert re.fullmatch(r"alive: Pong after \d\.\d{6} s", example.wait_for("alive"))
-        asked.set()
-        assert "received 1000" in example.wait_for("closed")
-        assert example.wait() == 0
+    keep_open("aio/keep_open.py", serve)
 
 
 def test_registration():

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
+import re
 import subprocess
 import sys
+import threading
 import urllib.request
 
 import syncws
+from support.threads import WATCHDOG
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 HOST = "127.0.0.1"
@@ -102,3 +105,32 @@ def chat_with_events(name):
         assert example.wait_for("closed") == "closed with 1000"
         ada.close(4000)
         assert example.wait_for("closed") == "closed with 4000"
+
+
+def both_ways(name):
+    """Send to one of the servers that send while they receive."""
+    with serving(name) as example:
+        with syncws.connect(example.url) as ws:
+            assert ws.recv() == "message 0"
+            ws.send("hello")
+            assert example.wait_for("<") == "< hello"
+            assert ws.recv() == "message 1"
+
+        assert example.wait_for("both") == "both are done"
+
+
+def keep_open(name, serve):
+    """Serve one of the clients that ping when no messages come."""
+
+    def handler(ws):
+        ws.send("hello")
+        asked.wait(WATCHDOG)
+
+    asked = threading.Event()
+    server = serve(handler)
+    with running(name, server.server_address[1], HOST, 0.1) as example:
+        assert example.wait_for("<") == "< hello"
+        assert re.fullmatch(r"alive: Pong after \d\.\d{6} s", example.wait_for("alive"))
+        asked.set()
+        assert "received 1000" in example.wait_for("closed")
+        assert example.wait() == 0

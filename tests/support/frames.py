@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import queue
 import struct
 from typing import NamedTuple
 
 from .peer import Peer
+from .threads import WATCHDOG
 from .wire import CONTROL_OPCODES, mask
 
 CONT, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -48,3 +50,18 @@ def read_message(peer: Peer) -> list[Seen]:
     while frames[-1].opcode in CONTROL_OPCODES or not frames[-1].fin:
         frames.append(read_frame(peer))
     return [frame for frame in frames if frame.opcode not in CONTROL_OPCODES]
+
+
+def converse_with_a_feeder(peer: Peer, opcode: int, begun: queue.SimpleQueue[None]) -> None:
+    """Send messages to who pipes them back while they arrive; the last frame carries FIN."""
+    peer.send(opcode, b"one", fin=False)
+    begun.get(timeout=WATCHDOG)  # or both could come together, in one piece
+    peer.send(CONT, b"two", fin=False)
+    assert read_frame(peer) == (opcode, b"one", False)
+    peer.send(CONT, b"three")
+    assert read_frames(peer, 2) == [(CONT, b"two", False), (CONT, b"three", True)]
+    peer.send(opcode, b"")
+    assert read_frame(peer) == (opcode, b"", True)
+    peer.send(opcode, b"", fin=False)
+    peer.send(CONT, b"")
+    assert read_frame(peer) == (opcode, b"", True)
